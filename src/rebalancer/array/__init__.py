@@ -1,0 +1,1 @@
+"""Which disks there are, and which of them may be touched."""

@@ -1,0 +1,1 @@
+"""One run of a schedule or by hand: started, watched, recorded, stopped."""

@@ -1,0 +1,97 @@
+"""Where the program keeps what it knows: one folder that survives a reboot and one that need not."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebalancer.errors import RefusedError
+
+UNRAID_MARK = "etc/unraid-version"
+UNRAID_CONFIG = "boot/config/plugins/unraid-rebalancer"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolders:
+    """``config`` holds the truth; ``runtime`` holds what may vanish: progress, logs, locks, the index."""
+
+    config: Path
+    runtime_root: Path  # shared by every config folder of this user: the disks' locks live here
+
+    @property
+    def runtime(self) -> Path:
+        """The runtime folder of this config folder, so that two installations do not mix their progress."""
+        key = hashlib.sha256(os.fsencode(self.config)).hexdigest()[:12]
+        return self.runtime_root / key
+
+    @property
+    def settings(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
+    def executions(self) -> Path:
+        return self.config / "executions"
+
+    @property
+    def operations(self) -> Path:
+        return self.config / "operations"
+
+    @property
+    def locks(self) -> Path:
+        return self.runtime_root / "locks"
+
+    @property
+    def progress(self) -> Path:
+        return self.runtime / "progress"
+
+    @property
+    def logs(self) -> Path:
+        return self.runtime / "logs"
+
+
+def choose_folders(config_dir: Path | None, *, root: Path, environment: dict[str, str], uid: int) -> StateFolders:
+    """Return the folders to use: what was asked for, else the environment, else what fits this machine."""
+    return StateFolders(
+        config=Path(os.path.abspath(config_dir or _config_folder(root, environment, uid))),
+        runtime_root=_runtime_folder(environment, uid),
+    )
+
+
+def ensure(folder: Path) -> Path:
+    """Create a state folder, 0700, with its parents; refuse one that others can write to.
+
+    Raises RefusedError when the folder cannot be made, is not ours or is open to others:
+    whoever can plant a record there could choose what the program does as this user.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedError(f"the state folder {folder} cannot be used: {(error.strerror or '').lower()}") from error
+    status = folder.stat()
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise RefusedError(f"the state folder {folder} belongs to another user (uid {status.st_uid})")
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        raise RefusedError(f"the state folder {folder} can be written by others; run: chmod go-w {folder}")
+    return folder
+
+
+def _config_folder(root: Path, environment: dict[str, str], uid: int) -> Path:
+    if named := environment.get("REBALANCER_CONFIG_DIR"):
+        return Path(named)
+    if (root / UNRAID_MARK).exists():
+        return root / UNRAID_CONFIG
+    if uid == 0:
+        return Path("/var/lib/unraid-rebalancer")
+    home = environment.get("XDG_STATE_HOME") or os.path.join(environment.get("HOME", "/"), ".local/state")
+    return Path(home) / "unraid-rebalancer"
+
+
+def _runtime_folder(environment: dict[str, str], uid: int) -> Path:
+    if named := environment.get("REBALANCER_RUNTIME_DIR"):
+        return Path(named)
+    if uid == 0:
+        return Path("/run/unraid-rebalancer")
+    if folder := environment.get("XDG_RUNTIME_DIR"):
+        return Path(folder) / "unraid-rebalancer"
+    return Path(f"/tmp/unraid-rebalancer-{uid}")  # noqa: S108 - `ensure` refuses it unless it is ours and closed

@@ -1,0 +1,1 @@
+"""The worker: the only room that touches users' files."""
