@@ -1,0 +1,148 @@
+"""Several disks read at a time, each exactly once, into one inventory."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from rebalancer.array.disk import Disk, DiskStatus
+from rebalancer.cancel import Cancel
+from rebalancer.errors import CancelledError, UsageError
+from rebalancer.inventory import open_files
+from rebalancer.inventory.reading import DiskContent, DiskReading
+from rebalancer.inventory.unit import Inventory
+
+OnProgress = Callable[[str, int, int], None]
+
+_BEAT = 0.1  # seconds between two reports, and between two looks at the request to stop
+_GRACE = 1.0  # seconds the threads get to notice that they should stop; one that waits for its disk cannot
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def scan(disks: Sequence[Disk], *, depth: int, now: float, cancel: Cancel, on_progress: OnProgress) -> Inventory:
+    """Read every usable disk once, a thread for each, and return what is on them.
+
+    ``on_progress(disk name, files so far, bytes so far)`` is called in the caller's thread, at most ten times a
+    second and disk. A disk that cannot be read comes back as not usable, with the reason. Raises CancelledError.
+    """
+    if depth < 0:
+        raise UsageError("unit depth: it is counted from the share, so it is 0 or more")
+    cancel.check()
+    lanes = [_Lane(disk) for disk in disks]
+    try:
+        writers = open_files.writers(lane.root for lane in lanes if lane.root >= 0)
+        for lane in lanes:
+            lane.start(depth, writers)
+        _watch(lanes, cancel, on_progress)
+    finally:
+        _finish(lanes)
+    return Inventory(
+        disks=tuple(lane.judged_disk() for lane in lanes),
+        units=tuple(unit for lane in lanes for unit in lane.content.units),
+        left_alone=tuple(left for lane in lanes for left in lane.content.left_alone),
+        scanned_at=now,
+    )
+
+
+class _Lane:
+    """One disk, the thread that reads it, and what came of it."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.root = -1
+        self.content = DiskContent([], [])
+        self.stop = Cancel()
+        self._failure: BaseException | None = None
+        self._reading: DiskReading | None = None
+        self._thread: threading.Thread | None = None
+        self._shown = (0, 0)
+        if disk.is_usable:
+            self._open()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, depth: int, writers: open_files.Writers) -> None:
+        """Begin to read, unless the disk is of no use."""
+        if self.root < 0:
+            return
+        try:
+            self._reading = DiskReading(self.disk.name, self.root, depth=depth, writers=writers)
+        except OSError as error:
+            self._failure = error
+            return
+        self._thread = threading.Thread(target=self._read, name=f"scan {self.disk.name}", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def show(self, on_progress: OnProgress) -> None:
+        """Report how far the disk is, when that has changed."""
+        if self._reading is not None:
+            counts = self._reading.counts
+            if (counts.files, counts.size) != self._shown:
+                self._shown = (counts.files, counts.size)
+                on_progress(self.disk.name, *self._shown)
+
+    def close(self) -> None:
+        """Give the root back, unless a thread is stuck in a call on that disk."""
+        if self.root >= 0 and not self.is_busy:
+            os.close(self.root)
+            self.root = -1
+
+    def judged_disk(self) -> Disk:
+        """Return the disk, not usable when it could not be read; raises what else went wrong in the thread."""
+        if self._failure is None:
+            return self.disk
+        if not isinstance(self._failure, OSError):
+            raise self._failure
+        reason = f"cannot be read: {(self._failure.strerror or str(self._failure)).lower()}"
+        return replace(self.disk, status=DiskStatus.UNSUITABLE, reason=reason)
+
+    def _open(self) -> None:
+        try:
+            self.root = os.open(self.disk.path, _ROOT)
+            status = os.fstat(self.root)
+        except OSError as error:
+            self._failure = error
+            return
+        expected = (self.disk.device, self.disk.inode)
+        if expected not in {(0, 0), (status.st_dev, status.st_ino)}:
+            self._failure = OSError("another file system is mounted there than a moment ago")
+            self.close()
+
+    def _read(self) -> None:
+        assert self._reading is not None  # noqa: S101 - `start` made it before this thread
+        try:
+            self.content = self._reading.read(self.stop)
+        except (OSError, CancelledError) as error:
+            self._failure = error
+
+
+def _watch(lanes: Sequence[_Lane], cancel: Cancel, on_progress: OnProgress) -> None:
+    while any(lane.is_busy for lane in lanes):
+        cancel.check()
+        _wait(lanes, _BEAT)
+        for lane in lanes:
+            lane.show(on_progress)
+    cancel.check()
+
+
+def _wait(lanes: Sequence[_Lane], seconds: float) -> None:
+    """Wait until all threads are done, at most that long."""
+    deadline = time.monotonic() + seconds
+    for lane in lanes:
+        lane.join(max(0.0, deadline - time.monotonic()))
+
+
+def _finish(lanes: Sequence[_Lane]) -> None:
+    for lane in lanes:
+        lane.stop.request("stopped")
+    _wait(lanes, _GRACE)
+    for lane in lanes:
+        lane.close()

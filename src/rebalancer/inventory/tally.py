@@ -1,0 +1,83 @@
+"""A unit while it is being counted: sums and at most one reason, nothing per file."""
+
+import stat
+from collections.abc import Sequence
+
+from rebalancer import names
+from rebalancer.inventory.status import Status
+from rebalancer.inventory.unit import Member, Unit, UnitKind
+
+_SHOWN = 200  # characters of a path in a reason; a path may be longer than a screen
+
+
+class Tally:
+    """What was found of one unit so far. Of several reasons to leave it alone the first by path stands."""
+
+    __slots__ = ("apparent_bytes", "files", "kind", "newest_mtime", "path", "reason", "size_bytes")
+
+    def __init__(self, path: bytes, kind: UnitKind) -> None:
+        self.path = path
+        self.kind = kind
+        self.size_bytes = 0
+        self.apparent_bytes = 0
+        self.files = 0
+        self.newest_mtime = 0  # nanoseconds
+        self.reason: tuple[bytes, str] | None = None  # the path that is the cause, and the sentence; None: may move
+
+    def add(self, files: int, blocks: int, *, length: int, newest: int) -> None:
+        """Add files; blocks of 512 bytes, the newest mtime in nanoseconds."""
+        self.files += files
+        self.size_bytes += blocks * 512
+        self.apparent_bytes += length
+        self.newest_mtime = max(self.newest_mtime, newest)
+
+    def count(self, status: Status, *, is_first_name: bool) -> None:
+        """Add one name; the space of a file with several names is counted with the first of them."""
+        is_file = stat.S_ISREG(status.mode)
+        self.add(
+            files=int(is_file or stat.S_ISLNK(status.mode)),
+            blocks=status.blocks if is_first_name else 0,
+            length=status.length if is_file and is_first_name else 0,
+            newest=status.mtime if is_file else 0,
+        )
+
+    def leave_alone(self, path: bytes, reason: str, *, detail: str = "") -> None:
+        """Note why the unit must stay where it is, and the path that is the cause."""
+        if self.reason is None or path < self.reason[0]:
+            self.reason = (path, "; ".join(filter(None, (f"{reason}: {shortened(path)}", detail))))
+
+    def absorb(self, others: "Sequence[Tally]") -> None:
+        """Take over what the other members of a hard-link group hold."""
+        self.kind = UnitKind.LINKS
+        for other in others:
+            self.size_bytes += other.size_bytes
+            self.apparent_bytes += other.apparent_bytes
+            self.files += other.files
+            self.newest_mtime = max(self.newest_mtime, other.newest_mtime)
+            self.reason = min((reason for reason in (self.reason, other.reason) if reason), default=None)
+
+    def unit(self, disk: str, also: "Sequence[Tally]") -> Unit:
+        """Return the finished unit; ``also`` are the members that were absorbed."""
+        path, exact = names.encode(self.path)
+        return Unit(
+            disk=disk,
+            share=names.encode(self.path.split(b"/", 1)[0])[0],
+            path=path,
+            path_base64=exact,
+            size_bytes=self.size_bytes,
+            apparent_bytes=self.apparent_bytes,
+            files=self.files,
+            kind=self.kind,
+            newest_mtime=self.newest_mtime / 1e9,
+            also=tuple(
+                Member(path=text, path_base64=raw) for text, raw in (names.encode(other.path) for other in also)
+            ),
+            left_alone=self.reason[1] if self.reason else "",
+        )
+
+
+def shortened(path: bytes) -> str:
+    """Return a path for a sentence: safe on a terminal, its middle left out when it is very long."""
+    text = names.display(path)
+    half = _SHOWN // 2
+    return text if len(text) <= _SHOWN else f"{text[:half]}…{text[-half:]}"
