@@ -37,6 +37,7 @@ class Finished(Struct, frozen=True, kw_only=True, tag="finished", omit_defaults=
     files_left: int
     moves_done: int
     moves_total: int
+    unfinished: tuple[int, ...] = ()  # numbers of the moves that were begun and must go on to the same disk next time
     stopped: str = ""  # why it ended early: "cancelled", "time is up"; empty when it did not
     error: str = ""  # what ended the whole operation, as a sentence
 

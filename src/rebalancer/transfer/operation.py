@@ -21,5 +21,6 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verify: Verification = Verification.FULL
     bandwidth_limit: int | None = None
     min_age: int = 0
+    root: str = "/"  # where the system's own files are looked up
     execution_id: str = ""
     created_at: float = 0.0  # seconds since 1970 (UTC)

@@ -1,0 +1,220 @@
+"""A batch of files on its way together, so that many small files share one flush."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rebalancer import linux
+from rebalancer.planning.selection import Verification
+from rebalancer.transfer import commit, content, metadata
+from rebalancer.transfer.failure import ChangedError, FileLeftError, UnitLeftError, VanishedError, explain
+from rebalancer.transfer.item import IN_USE, Item, Place, admit
+from rebalancer.transfer.route import OpenDisk, Route
+
+BATCH_BYTES = 64 * 2**20  # a larger file goes alone, so that nobody waits long for the small ones
+_AHEAD = 32  # files that are read ahead of the one being copied
+_SYNC_EACH = 4  # up to so many files are flushed one by one, more by flushing the file system
+
+
+@dataclass(eq=False)
+class Batch:
+    """Files that are copied, flushed, verified and committed phase by phase. One bad file costs that file only."""
+
+    route: Route
+    limit: int  # files at a time; each needs two descriptors, and its folders need four
+    items: list[Item] = field(default_factory=list)
+    size: int = 0
+    failure: UnitLeftError | None = None  # why no further file of the unit is copied
+
+    def add(self, places: Sequence[Place]) -> None:
+        """Take a file along, if nothing forbids it; carries the batch out when it is full."""
+        self.route.control.on_lease_wanted = self.give_up_wanted
+        self.route.control.check()
+        taken: list[Item] = []
+        opened = self._attempt(
+            places[0].path, "opening", self.route.source, lambda: taken.append(admit(tuple(places), self.route))
+        )
+        if not opened:
+            return
+        if self.size + taken[0].status.st_size > BATCH_BYTES:
+            self._carry_out_before(taken[0])
+        self.items += taken
+        self.size += taken[0].status.st_size
+        if self.size >= BATCH_BYTES or len(self.items) >= self.limit:
+            self.carry_out()
+
+    def carry_out(self) -> None:
+        """Bring every file taken so far to its end: moved, or left with its reason.
+
+        Raises DiskFailedError, UnitLeftError or CancelledError when the rest of the unit must wait; then
+        nothing of this batch is half done.
+        """
+        try:
+            self._for_each("copying", self._copy)
+            if self.items:
+                self._flush()
+                self._for_each("verifying", self._verify)
+                commit.commit(self.items, self.route)
+        finally:
+            self.let_go()
+        if self.failure is not None:
+            raise self.failure
+
+    def let_go(self) -> None:
+        """Close everything; the copies that did not become official are removed."""
+        for item in self.items:
+            self._drop(item)
+        self.items, self.size = [], 0
+
+    def give_up_wanted(self) -> None:
+        """Let everybody who waits for a file have it at once."""
+        for item in self.items:
+            if item.is_wanted():
+                item.is_given_up, item.is_leased = True, False
+                linux.release_lease(item.source_fd)
+
+    def _carry_out_before(self, item: Item) -> None:
+        try:
+            self.carry_out()
+        except BaseException:
+            item.close()
+            raise
+
+    # -- phases -------------------------------------------------------------------------------------------------
+
+    def _for_each(self, doing: str, step: Callable[[Item], None]) -> None:
+        """Do one step for every file; those that fail are dropped from the batch."""
+        done = []
+        for number, item in enumerate(self.items):
+            self.route.control.check()
+            self.route.at(item.path, doing)
+            self._read_ahead(number, doing)
+            if self._attempt(item.path, doing, self.route.destination, lambda item=item: step(item)):  # type: ignore[misc]
+                done.append(item)
+            else:
+                self._drop(item)
+        self.items = done
+
+    def _read_ahead(self, number: int, doing: str) -> None:
+        """Ask for the files that come next; when verifying, only after their old pages were forgotten."""
+        first = 0 if number == 0 else number + _AHEAD - 1
+        for item in self.items[first : number + _AHEAD]:
+            if doing == "verifying":
+                item.evicted = {fd for fd in self._to_read(item) if content.evict(fd)}
+            fds = [item.source_fd] if doing == "copying" and not item.is_link else self._to_read(item)
+            for fd in fds:
+                content.will_need(fd)
+
+    def _copy(self, item: Item) -> None:
+        if self.failure is not None:
+            raise ChangedError("the rest of its folder waits")
+        present = [place for place in item.places if place.pair.destination.status(place.name) is not None]
+        if present:
+            commit.adopt(item, present, self.route)
+        elif item.is_link:
+            self._copy_link(item)
+        else:
+            self._copy_file(item)
+
+    def _copy_link(self, item: Item) -> None:
+        place, part = item.places[0], self.route.marks.new_part()
+        folder = place.pair.destination
+        with folder.changing():
+            os.symlink(os.readlink(place.name, dir_fd=place.pair.source.fd), part, dir_fd=folder.fd)
+            item.part = part
+        metadata.apply_to_link(folder.fd, part, item.metadata)
+
+    def _copy_file(self, item: Item) -> None:
+        folder, size = item.places[0].pair.destination, item.status.st_size
+        self.route.destination.demand_room(min(size, item.status.st_blocks * 512))
+        part = self.route.marks.new_part()
+        with folder.changing():
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            item.copy_fd = linux.open_beneath(folder.fd, part, flags, 0o600)
+            item.part = part
+        item.digest, item.copied = content.copy(
+            item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)
+        )
+        item.demand_unchanged()
+        metadata.apply(item.copy_fd, item.metadata)
+        item.allocated = os.fstat(item.copy_fd).st_blocks * 512
+        self.route.destination.account(item.allocated)
+
+    def _flush(self) -> None:
+        """Make the copies durable; an error here is final for all of them, nothing is flushed twice."""
+        self.route.at(self.items[0].path, "flushing")
+        try:
+            if len(self.items) > _SYNC_EACH or any(item.is_link for item in self.items):
+                linux.sync_file_system(self.route.destination.fd)
+            else:
+                for item in self.items:
+                    os.fsync(item.copy_fd)
+        except OSError as error:
+            raise explain(error, disk=self.route.destination.name, doing="flushing") from error
+
+    def _verify(self, item: Item) -> None:
+        for fd in self._to_read(item):
+            found = content.read_again(
+                fd,
+                item.status.st_size,
+                is_evicted=fd in item.evicted,
+                on_chunk=lambda count: self._on_chunk(item, count),
+            )
+            if found != item.digest:
+                disk = self.route.source if fd == item.source_fd else self.route.destination
+                raise FileLeftError(f"what was read again from {disk.name} differs from what was copied")
+
+    def _to_read(self, item: Item) -> list[int]:
+        """Return what must be read again; an adopted file was compared with its source already."""
+        if item.is_link or item.is_adopted or not item.status.st_size:
+            return []
+        return [item.copy_fd] if self.route.verify is Verification.FAST else [item.source_fd, item.copy_fd]
+
+    def _on_chunk(self, item: Item, count: int) -> None:
+        self.route.control.check()
+        if item.is_given_up:
+            raise ChangedError(IN_USE)
+        if count:
+            self.route.report.copied(count)
+            self.route.control.spend(count)
+
+    # -- failures -----------------------------------------------------------------------------------------------
+
+    def _attempt(self, path: bytes, doing: str, disk: OpenDisk, step: Callable[[], None]) -> bool:
+        """Do one step for one file. A failure of that file is reported; one of the unit is kept for the end."""
+        try:
+            step()
+        except VanishedError:
+            return False
+        except FileLeftError as error:
+            self.route.left(path, error)
+            return False
+        except UnitLeftError as error:
+            self._stop_copying(path, error)
+            return False
+        except OSError as error:
+            self._explain(path, doing, disk, error)
+            return False
+        return True
+
+    def _explain(self, path: bytes, doing: str, disk: OpenDisk, error: OSError) -> None:
+        meaning = explain(error, disk=disk.name, doing=doing)
+        if isinstance(meaning, UnitLeftError):
+            self._stop_copying(path, meaning)
+        elif isinstance(meaning, FileLeftError):
+            self.route.left(path, meaning)
+        else:
+            raise meaning from error
+
+    def _stop_copying(self, path: bytes, error: UnitLeftError) -> None:
+        self.route.left(path, error)
+        self.failure = self.failure or error
+
+    def _drop(self, item: Item) -> None:
+        """Let a file go; unless it was moved our copy goes, and the source was never touched."""
+        if not item.is_moved:
+            self.route.report.dropped(item.copied)
+        if item.part:
+            commit.drop_part(item)
+            self.route.destination.account(-item.allocated)
+        item.close()

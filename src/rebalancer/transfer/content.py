@@ -1,0 +1,183 @@
+"""The bytes of a file: copied with their holes, hashed on the way, read again from the medium."""
+
+import errno
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import xxhash
+
+from rebalancer import linux
+from rebalancer.transfer.failure import ChangedError, FileLeftError
+
+WINDOW = 2**20  # bytes read, hashed and written at a time
+_FLUSH_EVERY = 8 * WINDOW
+_BUFFER = memoryview(mmap.mmap(-1, WINDOW))  # page-aligned, as O_DIRECT asks for
+_ZEROS = bytes(WINDOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a file that begins at a multiple of `WINDOW`, and the parts of it that are not holes."""
+
+    start: int
+    end: int
+    parts: tuple[tuple[int, int], ...]
+
+
+class Digest:
+    """A hash of content that does not depend on where the holes are: windows of zeros are not hashed."""
+
+    def __init__(self) -> None:
+        self._hash = xxhash.xxh3_128()
+
+    def add(self, start: int, data: memoryview) -> None:
+        if not _is_zero(data):
+            self._hash.update(start.to_bytes(8, "little"))
+            self._hash.update(data)
+
+    def result(self, size: int) -> bytes:
+        self._hash.update(size.to_bytes(8, "little"))
+        return self._hash.digest()
+
+
+def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None]) -> tuple[bytes, int]:
+    """Copy a file's data and holes; return its digest and the bytes written.
+
+    ``on_chunk(bytes)`` is called after every chunk and may raise to stop. Raises ChangedError when the
+    file is shorter than it was. Write-back starts early and the windows left behind are dropped from the
+    page cache, so that a move of terabytes does not push out what the host works with.
+    """
+    digest, written, flushed = Digest(), 0, 0
+    os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    for window in _windows(source, size):
+        data = _read_exactly(source, window)
+        digest.add(window.start, data)
+        for start, end in window.parts:
+            _write_all(copy_fd, data[start - window.start : end - window.start], start)
+            written += end - start
+        if window.end - flushed >= _FLUSH_EVERY:
+            _write_back(source, copy_fd, flushed, window.end)
+            flushed = window.end
+        on_chunk(sum(end - start for start, end in window.parts))
+    os.ftruncate(copy_fd, size)
+    return digest.result(size), written
+
+
+def evict(fd: int) -> bool:
+    """Forget the pages of a file; return False when some stay, because somebody maps them (posix_fadvise(2))."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    return not linux.cached_pages(fd)
+
+
+def read_again(fd: int, size: int, *, is_evicted: bool, on_chunk: Callable[[int], None]) -> bytes:
+    """Return the digest of what the medium holds, every byte of it: the map of holes is not believed.
+
+    Raises ChangedError when the file is shorter than it was, FileLeftError when it cannot be read.
+    """
+    digest = Digest()
+    with _from_medium(fd, is_evicted=is_evicted) as medium:
+        for start in range(0, size, WINDOW):
+            window = Window(start, min(size, start + WINDOW), ())
+            digest.add(start, _read_exactly(medium, window))
+            on_chunk(0)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    return digest.result(size)
+
+
+def will_need(fd: int) -> None:
+    """Ask for a file to be read ahead."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+@contextmanager
+def _from_medium(fd: int, *, is_evicted: bool) -> Iterator[int]:
+    """Give a descriptor whose reads do not come from pages that were there before.
+
+    Pages that somebody maps survive POSIX_FADV_DONTNEED; such a file is read with O_DIRECT. Where that is
+    not possible either (tmpfs: the pages are the medium) the descriptor itself is the answer.
+    """
+    if is_evicted:
+        yield fd
+        return
+    try:
+        direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        yield fd
+        return
+    try:
+        yield direct
+    finally:
+        os.close(direct)
+
+
+def _windows(fd: int, size: int) -> Iterator[Window]:
+    """Yield the windows that hold data, in order. The map of holes is a hint: what is read is hashed."""
+    parts: list[tuple[int, int]] = []
+    for start, end in _data(fd, size):
+        position = start
+        while position < end:
+            base = position - position % WINDOW
+            if parts and parts[0][0] // WINDOW != base // WINDOW:
+                yield _window(parts, size)
+                parts = []
+            parts.append((position, min(end, base + WINDOW)))
+            position = parts[-1][1]
+    if parts:
+        yield _window(parts, size)
+
+
+def _window(parts: list[tuple[int, int]], size: int) -> Window:
+    base = parts[0][0] - parts[0][0] % WINDOW
+    return Window(base, min(size, base + WINDOW), tuple(parts))
+
+
+def _data(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where the file has data (lseek(2), SEEK_DATA and SEEK_HOLE)."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(fd, position, os.SEEK_DATA)
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole follows
+                return
+            if error.errno != errno.EINVAL:
+                raise
+            start, end = position, size
+        if start >= size:
+            return
+        yield start, min(end, size)
+        position = end
+
+
+def _read_exactly(fd: int, window: Window) -> memoryview:
+    wanted, got = window.end - window.start, 0
+    while got < wanted:
+        try:
+            count = os.preadv(fd, [_BUFFER[got:WINDOW]], window.start + got)
+        except OSError as error:
+            raise FileLeftError(f"it cannot be read: {(error.strerror or '').lower()}") from error
+        if count == 0:
+            raise ChangedError("it became shorter while it was moved")
+        got += count
+    return _BUFFER[:wanted]
+
+
+def _write_all(fd: int, data: memoryview, offset: int) -> None:
+    while data:
+        count = os.pwrite(fd, data, offset)
+        data, offset = data[count:], offset + count
+
+
+def _write_back(source: int, copy_fd: int, start: int, end: int) -> None:
+    linux.start_write_back(copy_fd, start, end - start)
+    os.posix_fadvise(source, start, end - start, os.POSIX_FADV_DONTNEED)
+    if start:  # the stretch before this one is probably on the medium by now
+        os.posix_fadvise(copy_fd, start - _FLUSH_EVERY, _FLUSH_EVERY, os.POSIX_FADV_DONTNEED)
+
+
+def _is_zero(data: memoryview) -> bool:
+    return not data[0] and not data[-1] and data.tobytes() == _ZEROS[: len(data)]

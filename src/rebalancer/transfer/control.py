@@ -1,0 +1,75 @@
+"""What may interrupt the worker: a stop, a pause, a bandwidth limit, somebody who wants a file we hold."""
+
+import signal
+import time
+from collections.abc import Callable
+
+from rebalancer.cancel import Cancel
+
+_CREDIT = 0.1  # seconds of unused bandwidth that may be made up for
+_SLICE = 0.05  # seconds; how long a stop may go unseen while waiting
+
+
+class Control:
+    """Looked at before every chunk and every file. Signal handlers only set its fields."""
+
+    def __init__(self, cancel: Cancel) -> None:
+        self.cancel = cancel
+        self.is_paused = False
+        self.is_lease_wanted = False  # set by SIGIO: somebody waits for a file that we hold a lease on
+        self.on_lease_wanted: Callable[[], None] = _nothing
+        self.on_pause: Callable[[], None] = _nothing
+        self._rate: int | None = None
+        self._due = 0.0
+
+    def limit(self, bytes_per_second: int | None) -> None:
+        """Set the bandwidth limit; None for none."""
+        self._rate = bytes_per_second
+
+    def check(self) -> None:
+        """Let a waiting opener have its file, wait while paused, raise CancelledError when asked to stop."""
+        self.answer_leases()
+        if self.is_paused:
+            self.on_pause()
+        while self.is_paused:
+            self.cancel.check()
+            self.answer_leases()
+            time.sleep(_SLICE)
+        self.cancel.check()
+
+    def answer_leases(self) -> None:
+        """Give up, at once, every file that somebody waits for."""
+        if self.is_lease_wanted:
+            self.is_lease_wanted = False
+            self.on_lease_wanted()
+
+    def spend(self, size: int) -> None:
+        """Wait as long as the bandwidth limit asks for after that many bytes."""
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        self._due = max(self._due, now - _CREDIT) + size / self._rate
+        while (wait := self._due - time.monotonic()) > 0:
+            time.sleep(min(wait, _SLICE))
+            self.check()
+
+    def listen(self) -> None:
+        """Let signals set the token: TERM and INT stop, USR1 pauses, USR2 resumes, IO says a lease is wanted.
+
+        SIGIO would end the process if nobody listened (fcntl(2), F_SETLEASE).
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.cancel.request("cancelled"))
+        signal.signal(signal.SIGUSR1, lambda *_: self._pause(paused=True))
+        signal.signal(signal.SIGUSR2, lambda *_: self._pause(paused=False))
+        signal.signal(signal.SIGIO, lambda *_: self._want_lease())
+
+    def _pause(self, *, paused: bool) -> None:
+        self.is_paused = paused
+
+    def _want_lease(self) -> None:
+        self.is_lease_wanted = True
+
+
+def _nothing() -> None:
+    return

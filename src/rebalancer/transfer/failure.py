@@ -1,0 +1,83 @@
+"""Why a file, a unit or all work on a disk stops: one place turns errno into a sentence."""
+
+import errno
+from dataclasses import dataclass
+
+from rebalancer.errors import RebalancerError
+
+
+@dataclass(eq=False)
+class FileLeftError(RebalancerError):
+    """One file stays where it is; the others of its unit go on."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class ConflictError(FileLeftError):
+    """Another file stands at the destination; both stay."""
+
+
+class ChangedError(FileLeftError):
+    """Somebody uses or changed the file while it was moved."""
+
+
+class VanishedError(FileLeftError):
+    """The file was removed by somebody before its turn: nothing to move and nothing wrong."""
+
+
+@dataclass(eq=False)
+class UnitLeftError(RebalancerError):
+    """The rest of this unit stays where it is; other units go on."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class DiskFailedError(RebalancerError):
+    """Nothing more is done on this disk."""
+
+    disk: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.disk}: {self.reason}"
+
+
+_DISK_ERRORS = {
+    errno.EIO: "input/output error",
+    errno.EROFS: "it became read-only",
+    errno.ENODEV: "its device is gone",
+    errno.ENXIO: "its device is gone",
+    errno.ESTALE: "it was mounted anew",
+    errno.EUCLEAN: "its file system is damaged",
+}
+_FILE_ERRORS = {
+    errno.ELOOP: "a symbolic link stands in its path",
+    errno.EXDEV: "another mount or volume lies in its path",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+    errno.ENAMETOOLONG: "the name is too long for the destination",
+    errno.EFBIG: "the file is too large for the destination",
+    errno.EILSEQ: "the destination cannot hold this name",
+    errno.EINVAL: "the destination cannot hold this name",
+}
+
+
+def explain(error: OSError, *, disk: str, doing: str) -> RebalancerError:
+    """Return what an error of the kernel means for the work: one file, one unit or a whole disk."""
+    code = error.errno or 0
+    if code in _DISK_ERRORS:
+        return DiskFailedError(disk, f"{_DISK_ERRORS[code]} while {doing}")
+    if code in {errno.ENOSPC, errno.EDQUOT}:
+        what = "its quota is used up" if code == errno.EDQUOT else "no space or no inodes left"
+        return UnitLeftError(f"{disk}: {what} while {doing}")
+    if code in {errno.EMFILE, errno.ENFILE}:
+        return UnitLeftError("too many files are open on this machine; the folder may be too deep")
+    reason = _FILE_ERRORS.get(code) or (error.strerror or str(error)).lower()
+    return FileLeftError(f"{reason} ({disk}, {doing})")

@@ -1,0 +1,156 @@
+"""Open folders of two disks side by side: reached without following links, left with the times they had."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from rebalancer import linux
+from rebalancer.transfer import metadata
+from rebalancer.transfer.failure import ConflictError
+from rebalancer.transfer.marks import Marks
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+
+
+class Folder:
+    """An open folder. What we do in it leaves its times as they were: to a person nothing happened there."""
+
+    def __init__(self, fd: int, *, kept: tuple[int, int] | None = None) -> None:
+        status = os.fstat(fd)
+        self.fd = fd
+        self._kept = kept or (status.st_atime_ns, status.st_mtime_ns)
+        self._seen = status.st_mtime_ns
+
+    @contextmanager
+    def changing(self) -> Iterator[int]:
+        """Give the descriptor for changes; afterwards the folder has the times it had before.
+
+        A change by somebody else since we last looked counts: then their time is the one to keep.
+        """
+        now = os.fstat(self.fd).st_mtime_ns
+        if now != self._seen:
+            self._kept = (self._kept[0], now)
+        try:
+            yield self.fd
+        finally:
+            with suppress(OSError):  # not the owner, or the disk fails: the change itself counts
+                os.utime(self.fd, ns=self._kept)
+            self._seen = os.fstat(self.fd).st_mtime_ns
+
+    def names(self) -> list[bytes]:
+        """Return all names in byte order, so that every run goes the same way."""
+        with os.scandir(self.fd) as entries:
+            return sorted(os.fsencode(entry.name) for entry in entries)
+
+    def status(self, name: bytes) -> os.stat_result | None:
+        """Return what a name stands for, not following it; None when there is no such name."""
+        try:
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+@dataclass(eq=False)
+class Pair:
+    """The same folder on the source and on the destination, and on other disks of the array that have it.
+
+    A pair stays open until everybody who holds it has let go.
+    """
+
+    path: bytes  # relative to the disks' roots; empty for the roots themselves
+    source: Folder
+    destination: Folder
+    others: dict[str, int] = field(default_factory=dict)  # descriptor by disk name
+    is_new: bool = False  # the destination's folder was made by us
+    hidden_fd: int = -1  # the source's folder for names that are about to go; -1 while there is none
+    holders: int = 1
+
+    def hold(self) -> "Pair":
+        self.holders += 1
+        return self
+
+    def release(self) -> None:
+        self.holders -= 1
+        if self.holders:
+            return
+        self.source.close()
+        self.destination.close()
+        for fd in self.others.values():
+            os.close(fd)
+
+    def disk_that_has(self, name: bytes) -> str:
+        """Return a third disk on which that path exists too; empty when there is none."""
+        for disk, fd in self.others.items():
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                    return disk
+        return ""
+
+    def join(self, name: bytes) -> bytes:
+        return self.path + b"/" + name if self.path else name
+
+
+def open_child(parent: Pair, name: bytes, marks: Marks) -> Pair:
+    """Open a folder of the source and its twin, which is made, with everything that belongs to it, if missing.
+
+    Raises ConflictError when a file stands there on the destination, OSError as openat2(2) does.
+    """
+    source = linux.open_beneath(parent.source.fd, name, _FOLDER)
+    try:
+        destination, is_new = _open_or_make(parent.destination, name, source, marks)
+    except BaseException:
+        os.close(source)
+        raise
+    kept = os.fstat(source)
+    return Pair(
+        path=parent.join(name),
+        source=Folder(source),
+        destination=Folder(destination, kept=(kept.st_atime_ns, kept.st_mtime_ns) if is_new else None),
+        others=_open_others(parent.others, name),
+        is_new=is_new,
+    )
+
+
+def _open_or_make(folder: Folder, name: bytes, like: int, marks: Marks) -> tuple[int, bool]:
+    try:
+        return linux.open_beneath(folder.fd, name, _FOLDER), False
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+            raise ConflictError("a file of that name stands on the destination where a folder is needed") from error
+        raise
+    with folder.changing():
+        _make(folder.fd, name, metadata.of_open_file(like), marks.new_part())
+    return linux.open_beneath(folder.fd, name, _FOLDER), True
+
+
+def _make(parent: int, name: bytes, wanted: metadata.Metadata, part: bytes) -> None:
+    """Make a folder that is never seen without its owner, mode and ACL; never over another."""
+    os.mkdir(part, 0o700, dir_fd=parent)
+    try:
+        fd = linux.open_beneath(parent, part, _FOLDER)
+        try:
+            metadata.apply(fd, wanted)
+        finally:
+            os.close(fd)
+        linux.rename_no_replace(parent, part, parent, name)
+    except FileExistsError:  # somebody made it meanwhile
+        os.rmdir(part, dir_fd=parent)
+    except BaseException:
+        os.rmdir(part, dir_fd=parent)
+        raise
+
+
+def _open_others(parents: dict[str, int], name: bytes) -> dict[str, int]:
+    found = {}
+    for disk, fd in parents.items():
+        with suppress(OSError):  # not there, or no folder: then nothing below it can be in the way
+            found[disk] = linux.open_beneath(fd, name, _FOLDER)
+    return found

@@ -1,0 +1,134 @@
+"""What belongs to a file besides its bytes: owner, mode, ACLs, extended attributes, capabilities, times."""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+
+from rebalancer.transfer.failure import FileLeftError
+
+_CAPABILITY = "security.capability"
+_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+_SHADOWS = {"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"}  # how xfs shows ACLs a second time to root
+_NONE_HERE = {errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Everything that must be the same on the other disk; times in nanoseconds since 1970."""
+
+    mode: int
+    uid: int
+    gid: int
+    atime_ns: int
+    mtime_ns: int
+    attributes: dict[str, bytes]
+
+
+def of_open_file(fd: int) -> Metadata:
+    """Return the metadata of an open file or folder."""
+    return _metadata(os.fstat(fd), fd)
+
+
+def of_link(folder: int, name: bytes) -> Metadata:
+    """Return the metadata of a symbolic link itself."""
+    path = _path_of_link(folder, name)
+    return _metadata(os.lstat(path), path)
+
+
+def apply(fd: int, wanted: Metadata) -> None:
+    """Give an open file or folder that metadata, then look whether it has it.
+
+    The order matters: a change of owner clears set-id bits and capabilities (chown(2)), and every change
+    before the times would change the times. Raises FileLeftError for what the file system cannot hold.
+    """
+    found = os.fstat(fd)
+    if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
+        try:
+            os.fchown(fd, wanted.uid, wanted.gid)
+        except PermissionError as error:
+            raise _cannot_keep(f"the owner (uid {wanted.uid}, gid {wanted.gid})") from error
+    os.fchmod(fd, stat.S_IMODE(wanted.mode))
+    _set_attributes(fd, wanted.attributes)
+    os.utime(fd, ns=(wanted.atime_ns, wanted.mtime_ns))
+    if lost := difference(of_open_file(fd), wanted):
+        raise _cannot_keep(lost)
+
+
+def apply_to_link(folder: int, name: bytes, wanted: Metadata) -> None:
+    """Give a symbolic link that metadata, then look whether it has it."""
+    path = _path_of_link(folder, name)
+    found = os.lstat(path)
+    if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
+        os.chown(path, wanted.uid, wanted.gid, follow_symlinks=False)
+    _set_attributes(path, wanted.attributes)
+    os.utime(path, ns=(wanted.atime_ns, wanted.mtime_ns), follow_symlinks=False)
+    if lost := difference(of_link(folder, name), wanted):
+        raise _cannot_keep(lost)
+
+
+def difference(found: Metadata, wanted: Metadata) -> str:
+    """Return what differs, in words; empty when only access times do."""
+    if (found.uid, found.gid) != (wanted.uid, wanted.gid):
+        return "the owner"
+    if found.mode != wanted.mode:
+        return "the mode"
+    if found.mtime_ns != wanted.mtime_ns:
+        return "the modification time"
+    for name in sorted(found.attributes.keys() | wanted.attributes.keys()):
+        if found.attributes.get(name) != wanted.attributes.get(name):
+            return _in_words(name)
+    return ""
+
+
+def _metadata(status: os.stat_result, target: int | bytes) -> Metadata:
+    names = _attribute_names(target)
+    return Metadata(
+        mode=status.st_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        atime_ns=status.st_atime_ns,
+        mtime_ns=status.st_mtime_ns,
+        attributes={name: os.getxattr(target, name, follow_symlinks=_follow(target)) for name in names},
+    )
+
+
+def _set_attributes(target: int | bytes, wanted: dict[str, bytes]) -> None:
+    """Set the attributes, capabilities last, and drop ACLs that a new file inherited from its folder."""
+    follow = _follow(target)
+    for name in set(_attribute_names(target)).intersection(_ACLS) - wanted.keys():
+        os.removexattr(target, name, follow_symlinks=follow)
+    for name in sorted(wanted, key=lambda name: (name == _CAPABILITY, name)):
+        try:
+            os.setxattr(target, name, wanted[name], follow_symlinks=follow)
+        except OSError as error:
+            raise _cannot_keep(_in_words(name)) from error
+
+
+def _attribute_names(target: int | bytes) -> list[str]:
+    try:
+        names = os.listxattr(target, follow_symlinks=_follow(target))
+    except OSError as error:
+        if error.errno in _NONE_HERE:
+            return []
+        raise
+    return [name for name in names if name not in _SHADOWS]
+
+
+def _follow(target: int | bytes) -> bool:
+    return isinstance(target, int)  # a descriptor is the file itself; a path may name a symbolic link
+
+
+def _path_of_link(folder: int, name: bytes) -> bytes:
+    """Return a path to a name in an open folder; the folder is reached through its descriptor, not by name."""
+    return b"/proc/self/fd/%d/%s" % (folder, name)
+
+
+def _in_words(attribute: str) -> str:
+    if attribute in _ACLS:
+        return "its access control list"
+    return "its capabilities" if attribute == _CAPABILITY else f"its extended attribute {attribute}"
+
+
+def _cannot_keep(what: str) -> FileLeftError:
+    return FileLeftError(f"the destination cannot keep {what}")

@@ -1,0 +1,151 @@
+"""Where files go from and to, and everything that a move needs to know on its way."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rebalancer import names
+from rebalancer.array.disk import Disk
+from rebalancer.errors import RefusedError
+from rebalancer.planning.selection import Verification
+from rebalancer.quantities import format_size
+from rebalancer.transfer.control import Control
+from rebalancer.transfer.failure import ConflictError, UnitLeftError
+from rebalancer.transfer.marks import Marks
+from rebalancer.transfer.messages import Left, Message, Progress
+
+_REPORT_EVERY = 0.2  # seconds
+
+
+class OpenDisk:
+    """A disk of which the root folder is held open, so that it cannot be unmounted or swapped under a move."""
+
+    def __init__(self, disk: Disk, *, reserve: int, ledger: dict[str, int]) -> None:
+        self.disk = disk
+        self.reserve = reserve
+        self._ledger = ledger  # bytes put on each folder disk so far, whose limit the kernel does not know
+        self.fd = os.open(disk.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(self.fd)
+        if (status.st_dev, status.st_ino) != (disk.device, disk.inode):
+            self.close()
+            raise RefusedError(f"{disk.name}: {disk.path} is not the disk that the plan was made for")
+
+    @property
+    def name(self) -> str:
+        return self.disk.name
+
+    def demand_room(self, size: int) -> None:
+        """Raise UnitLeftError unless that many bytes fit and the reserve stays free."""
+        room = self._free() - self.reserve
+        if size > room:
+            needed, free = format_size(size), format_size(max(0, room))
+            raise UnitLeftError(f"{self.name} has no room: {needed} needed, {free} free above the reserve")
+
+    def account(self, size: int) -> None:
+        """Remember that bytes were put on this disk (negative: taken from it)."""
+        self._ledger[self.name] = self._ledger.get(self.name, 0) + size
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _free(self) -> int:
+        figures = os.fstatvfs(self.fd)
+        blocks = figures.f_bfree if os.geteuid() == 0 else figures.f_bavail  # root may use reserved blocks
+        free = blocks * figures.f_frsize
+        if not self.disk.is_folder:
+            return free
+        return min(free, self.disk.free_bytes - self._ledger.get(self.name, 0))
+
+
+@dataclass(eq=False)
+class Report:
+    """What really happened so far, told to the supervisor as it happens."""
+
+    send: Callable[[Message], None]
+    moves_total: int = 0
+    files_total: int = 0
+    bytes_total: int = 0
+    moves_done: int = 0
+    files_moved: int = 0
+    bytes_moved: int = 0
+    files_left: int = 0
+    left_paths: set[bytes] = field(default_factory=set)  # of the unit being moved, relative to the source
+    _in_flight: int = 0
+    _last: float = 0.0
+    _where: tuple[str, str, str, str] = ("", "", "", "")
+
+    @property
+    def files_left_of_unit(self) -> int:
+        return len(self.left_paths)
+
+    def begin_unit(self) -> None:
+        self.left_paths.clear()
+        self._in_flight = 0
+
+    def left(self, disk: str, path: bytes, reason: str, *, is_conflict: bool = False) -> None:
+        """Say that something stays, and why; each path once."""
+        if path in self.left_paths:
+            return
+        self.left_paths.add(path)
+        self.files_left += 1
+        text, exact = names.encode(path)
+        self.send(Left(disk=disk, path=text, path_base64=exact, reason=reason, is_conflict=is_conflict))
+
+    def copied(self, size: int) -> None:
+        self._in_flight += size
+        if time.monotonic() - self._last >= _REPORT_EVERY:
+            self.progress()
+
+    def moved(self, *, files: int, size: int) -> None:
+        self.files_moved += files
+        self.bytes_moved += size
+        self._in_flight = max(0, self._in_flight - size)
+
+    def dropped(self, size: int) -> None:
+        self._in_flight = max(0, self._in_flight - size)
+
+    def at(self, source: str, destination: str, path: bytes, phase: str) -> None:
+        """Say what is being worked on; sent at most a few times a second."""
+        self._where = (source, destination, names.encode(path)[0], phase)
+        if time.monotonic() - self._last >= _REPORT_EVERY:
+            self.progress()
+
+    def progress(self) -> None:
+        self._last = time.monotonic()
+        source, destination, path, phase = self._where
+        self.send(
+            Progress(
+                moves_done=self.moves_done,
+                moves_total=self.moves_total,
+                files_moved=self.files_moved,
+                files_total=self.files_total,
+                bytes_moved=self.bytes_moved,
+                bytes_copied=self.bytes_moved + self._in_flight,
+                bytes_total=self.bytes_total,
+                source=source,
+                destination=destination,
+                path=path,
+                phase=phase,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One move's way: the two disks, the other disks of the array, and the rules for every file on it."""
+
+    source: OpenDisk
+    destination: OpenDisk
+    others: tuple[OpenDisk, ...]
+    marks: Marks
+    control: Control
+    report: Report
+    verify: Verification = Verification.FULL
+    min_age: int = 0
+
+    def left(self, path: bytes, error: Exception) -> None:
+        self.report.left(self.source.name, path, str(error), is_conflict=isinstance(error, ConflictError))
+
+    def at(self, path: bytes, phase: str) -> None:
+        self.report.at(self.source.name, self.destination.name, path, phase)

@@ -1,0 +1,173 @@
+"""The process that moves bytes: carries out one operation and reports it as JSON lines."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from rebalancer import linux, records
+from rebalancer.array.discovery import confirm
+from rebalancer.cancel import Cancel
+from rebalancer.errors import CancelledError, RebalancerError
+from rebalancer.planning.plan import Move
+from rebalancer.transfer.control import Control
+from rebalancer.transfer.failure import DiskFailedError, UnitLeftError, explain
+from rebalancer.transfer.marks import Marks
+from rebalancer.transfer.messages import Finished, Message
+from rebalancer.transfer.operation import Operation
+from rebalancer.transfer.recover import is_begun, recover
+from rebalancer.transfer.route import OpenDisk, Report, Route
+from rebalancer.transfer.unit import UnitMover, raise_open_limit
+
+
+class Worker:
+    """Carries out the moves of one operation, in order, each with its disks confirmed anew."""
+
+    def __init__(self, operation: Operation, control: Control, send: Callable[[Message], None]) -> None:
+        self.operation = operation
+        self.control = control
+        self.marks = Marks(operation.operation_id)
+        self.disks = {disk.name: disk for disk in operation.disks}
+        self.failed: dict[str, str] = {}  # disks on which nothing more is done, and why
+        self.ledger: dict[str, int] = {}
+        self.unfinished: list[int] = []
+        self.report = Report(
+            send,
+            moves_total=len(operation.moves),
+            files_total=sum(move.files for move in operation.moves),
+            bytes_total=sum(move.size_bytes for move in operation.moves),
+        )
+
+    def work(self, *, only_begun: bool) -> Finished:
+        """Do all moves, or after a crash only those that were begun; return what really happened."""
+        stopped = error = ""
+        for number, move in enumerate(self.operation.moves):
+            try:
+                self.control.check()
+                self._move(number, move, only_begun=only_begun)
+            except CancelledError as cancelled:
+                stopped = str(cancelled)
+                break
+        if len(self.failed) == len(self.disks):
+            error = "; ".join(f"{disk}: {reason}" for disk, reason in self.failed.items())
+        return Finished(
+            files_moved=self.report.files_moved,
+            bytes_moved=self.report.bytes_moved,
+            files_left=self.report.files_left,
+            moves_done=self.report.moves_done,
+            moves_total=self.report.moves_total,
+            unfinished=tuple(self.unfinished),
+            stopped=stopped,
+            error=error,
+        )
+
+    def _move(self, number: int, move: Move, *, only_begun: bool) -> None:
+        self.report.begin_unit()
+        with ExitStack() as stack:
+            try:
+                route = self._route(move, stack)
+            except RebalancerError as error:
+                self.report.left(move.source, move.raw_path, str(error))
+                if only_begun:
+                    self.unfinished.append(number)  # nobody could look, so it may still be half done
+                return
+            try:
+                self._carry_out(move, route, only_begun=only_begun)
+            finally:
+                if is_begun(move, route):
+                    self.unfinished.append(number)
+
+    def _carry_out(self, move: Move, route: Route, *, only_begun: bool) -> None:
+        try:
+            if only_begun:
+                route.at(move.raw_path, "recovering")
+                recover(move, route)
+                if not is_begun(move, route):
+                    return
+            elif move.kind.value == "folder" or move.also:
+                route.destination.demand_room(move.size_bytes)
+            UnitMover(route).move(move)
+            if self.report.files_left_of_unit == 0:
+                self.report.moves_done += 1
+        except UnitLeftError as error:
+            route.left(move.raw_path, error)
+        except DiskFailedError as error:
+            self.failed[error.disk] = error.reason
+            route.left(move.raw_path, error)
+        except OSError as error:
+            meaning = explain(error, disk=route.destination.name, doing="moving a folder")
+            route.left(move.raw_path, meaning)
+        finally:
+            self.report.progress()
+
+    def _route(self, move: Move, stack: ExitStack) -> Route:
+        """Open the disks of a move after making sure that they are what they were.
+
+        Raises RefusedError when one is not, DiskFailedError when one failed earlier.
+        """
+        source, destination = (self._open(name, stack) for name in (move.source, move.destination))
+        others = tuple(
+            self._open(name, stack)
+            for name, disk in self.disks.items()
+            if name not in {move.source, move.destination, *self.failed} and disk.is_usable
+        )
+        return Route(
+            source=source,
+            destination=destination,
+            others=others,
+            marks=self.marks,
+            control=self.control,
+            report=self.report,
+            verify=self.operation.verify,
+            min_age=self.operation.min_age,
+        )
+
+    def _open(self, name: str, stack: ExitStack) -> OpenDisk:
+        if name in self.failed:
+            raise DiskFailedError(name, f"left alone since an earlier failure ({self.failed[name]})")
+        disk = self.disks[name]
+        confirm(disk, root=Path(self.operation.root))
+        try:
+            opened = OpenDisk(disk, reserve=self.operation.reserves.get(name, 0), ledger=self.ledger)
+        except OSError as error:
+            raise DiskFailedError(name, (error.strerror or "cannot be opened").lower()) from error
+        stack.callback(opened.close)
+        return opened
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the operation file named by the last argument; ``--only-begun`` before it means recovery."""
+    linux.die_with_parent(signal.SIGTERM)
+    control = Control(Cancel())
+    control.listen()
+    path = Path(arguments[-1])
+    operation = records.read(path, Operation, limit=records.DOCUMENT_LIMIT)
+    control.limit(operation.bandwidth_limit)
+    if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
+        control.cancel.request("its supervisor is gone")
+    raise_open_limit()
+    os.umask(0)  # modes are set explicitly, before anybody can see a name
+    finished = Worker(operation, control, _sender(control)).work(only_begun="--only-begun" in arguments)
+    _sender(control)(finished)
+    return 0
+
+
+def _sender(control: Control) -> Callable[[Message], None]:
+    """Return a function that writes one JSON line; when nobody listens any more the work stops, cleanly."""
+
+    def send(message: Message) -> None:
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            control.cancel.request("its supervisor is gone")
+
+    return send
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
