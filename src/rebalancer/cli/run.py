@@ -1,0 +1,108 @@
+"""``run``: scan, plan and carry the plan out, recorded as an execution."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rebalancer.cli import documents, output
+from rebalancer.cli.options import file_option, global_options
+from rebalancer.cli.plan import make_plan
+from rebalancer.cli.selecting import NAMES, selection_options, typed_option
+from rebalancer.cli.session import Session
+from rebalancer.errors import CancelledError, ExitCode, UsageError
+from rebalancer.planning.selection import Selection
+from rebalancer.quantities import format_size
+
+if TYPE_CHECKING:
+    from rebalancer.engine import Engine
+    from rebalancer.executions.execution import ScheduleExecution
+    from rebalancer.planning.plan import Plan
+
+EPILOG = """\
+\b
+Examples:
+  unraid-rebalancer run
+  unraid-rebalancer run --max-runtime 6h --bandwidth-limit 80MB/s --yes
+  unraid-rebalancer run --plan plan.json --json
+
+Asks first when a person is there to answer. Ctrl-C stops cleanly: what was moved stays moved, the rest stays where
+it was, and the next run goes on from there.
+"""
+
+_WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "verify", "min_age"})
+
+
+@click.command("run", epilog=EPILOG)
+@file_option("--plan", "plan_file", help="Carry out a saved plan instead of making one.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@selection_options
+@global_options
+@click.pass_context
+def command(context: click.Context, *, selection: Selection, plan_file: Path | None, yes: bool) -> ExitCode:
+    """Make the disks as full as they should be: scan, plan, move, verify.
+
+    The exit code is that of the execution: 0 done or nothing to do, 1 something failed or was left,
+    75 held by a guard or a lock, 130 cancelled.
+    """
+    session = context.ensure_object(Session)
+    if plan_file is not None and (option := typed_option(context, NAMES - _WITH_PLAN)):
+        raise UsageError(f"{option}: is decided when a plan is made, not when a saved plan is carried out")
+    engine = session.engine()
+    plan = documents.read_plan(plan_file) if plan_file is not None else make_plan(session, engine, selection)
+    with output.reader_may_leave():
+        _introduce(session, plan)
+    if plan.moves and not yes:
+        _ask(session, plan)
+    execution = carry_out(session, engine, plan, selection=selection)
+    with output.reader_may_leave():
+        _conclude(session, execution)
+    return ExitCode.FAILED if execution.exit_code is None else ExitCode(execution.exit_code)
+
+
+def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Selection) -> "ScheduleExecution":
+    """Run the plan with its progress shown; signals ask it to stop after the current chunk."""
+    from rebalancer.cancel import Cancel
+    from rebalancer.cli import progress
+    from rebalancer.cli.stopping import stop_on_signals
+
+    cancel = Cancel()
+    is_drawn = session.shows and output.is_terminal()  # the drawing says it itself
+    with (
+        stop_on_signals(cancel, announces=not is_drawn and not session.is_quiet),
+        progress.of_run(cancel, shows=session.shows, clock=time.monotonic) as on_message,
+    ):
+        return engine.run(plan, selection, cancel=cancel, on_message=on_message)
+
+
+def _introduce(session: Session, plan: "Plan") -> None:
+    from rebalancer.cli import showing
+
+    if session.shows:
+        showing.show_plan(plan, every_detail=session.is_verbose)
+        output.say()
+
+
+def _conclude(session: Session, execution: "ScheduleExecution") -> None:
+    from rebalancer.cli import showing
+
+    if session.is_json:
+        output.print_json(execution)
+    elif session.shows:
+        showing.show_execution(execution, every_detail=session.is_verbose)
+
+
+def _ask(session: Session, plan: "Plan") -> None:
+    """Ask whoever sits at the terminal; cron and pipes have nobody to ask and go on.
+
+    Raises CancelledError when the answer is no, UsageError when the question could not be seen.
+    """
+    if not sys.stdin.isatty():
+        return
+    if not sys.stderr.isatty() and (session.is_json or not sys.stdout.isatty()):
+        raise UsageError("there is no terminal to ask on; say --yes")
+    question = f"move {format_size(plan.bytes_to_move)} in {output.count(len(plan.moves), 'move')} now?"
+    if not click.confirm(question, default=False, err=sys.stderr.isatty()):
+        raise CancelledError("cancelled, nothing was moved")

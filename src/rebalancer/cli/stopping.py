@@ -1,0 +1,45 @@
+"""Signals become a request on the `Cancel` token, and nothing else: the loops that work decide where to stop."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rebalancer.cancel import Cancel
+
+SENTENCE = "stopping after the current chunk…"
+_REASONS = {
+    signal.SIGINT: "cancelled by Ctrl-C",
+    signal.SIGTERM: "cancelled by a signal to end",
+    signal.SIGHUP: "cancelled because the terminal was closed",
+}
+
+
+@contextmanager
+def stop_on_signals(cancel: Cancel, *, announces: bool = True) -> Iterator[None]:
+    """Turn Ctrl-C and its relatives into a request to stop while the block runs; asking again repeats the sentence.
+
+    A signal that was ignored when the program started (``nohup``) stays ignored.
+    """
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        cancel.request(_REASONS[signal.Signals(number)])
+        if announces:
+            _announce()
+
+    heard = [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce() -> None:
+    # not print: a signal may arrive in the middle of one, and buffered streams refuse to be entered twice
+    try:
+        os.write(2, f"{SENTENCE}\n".encode())
+    except OSError:  # the terminal is gone, which may be why we are asked to stop
+        return
