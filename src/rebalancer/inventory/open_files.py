@@ -7,6 +7,7 @@ through a mapping whose descriptor was closed, nor processes that we may not loo
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from rebalancer import names
 
@@ -21,6 +22,8 @@ def writers(roots: Iterable[int]) -> Writers:
     Only files on these very disks are ever looked at, so a share of a dead server cannot hold the scan up;
     processes that end meanwhile, or that belong to others, are passed over.
     """
+    if not os.path.isdir("/proc/self/fd"):
+        return {}
     mounts = _Mounts()
     devices = {device for root in roots for device in mounts.devices_of(root)} - {""}
     found: Writers = {}
@@ -40,7 +43,8 @@ class _Mounts:
         """Yield the names of a disk's device; on btrfs the mount and stat(2) disagree, so both count."""
         device = os.fstat(root).st_dev
         yield f"{os.major(device)}:{os.minor(device)}"
-        yield self.device(os.getpid(), str(root))
+        with suppress(OSError):  # a program with capabilities may not look into /proc/PID of its own
+            yield self.device(os.getpid(), str(root))
 
     def device(self, process: int, fd: str) -> str:
         """Return major:minor of the mount that an open file lies on; empty for what is not on a mount."""

@@ -80,16 +80,15 @@ class DiskReading:
         return self._content()
 
     def _go_down(self, name: bytes, tally: Tally | None, cancel: Cancel) -> None:
-        path = self._descent.path(name)
         try:
             self._descent.enter(name, tally)
         except OSError as error:
-            self._leave_alone(path, tally, _sentence(error))
+            self._leave_alone(self._descent.path(name), tally, _sentence(error))
             return
         try:
             self._read_folder(cancel)
         except OSError as error:
-            self._leave_alone(path, tally, _sentence(error))
+            self._leave_alone(self._descent.path(), tally, _sentence(error))
 
     def _read_folder(self, cancel: Cancel) -> None:
         path = self._descent.path()
@@ -104,13 +103,12 @@ class DiskReading:
 
     def _read_unit_folder(self, prefix: bytes, tally: Tally, cancel: Cancel) -> None:
         """Sum up the plain files, nearly all there are, right here; a call for each would double the time."""
-        device, writers = self._device, self._writers
+        writers = self._writers
         files = blocks = length = newest = 0
         for name, status in self._entries(cancel):
             if (
                 status.mode & _FORM == stat.S_IFREG
                 and status.links == 1
-                and status.device == device
                 and not status.attributes & _NOTABLE
                 and status.inode not in writers
                 and not name.startswith(LEFTOVER)
@@ -133,8 +131,8 @@ class DiskReading:
                 name = encode(entry.name)
                 try:
                     yield name, read(fd, name)
-                except FileNotFoundError:  # gone since the folder was listed
-                    continue
+                except OSError as error:  # one bad name costs its unit, not the folder
+                    self._leave_alone(self._descent.path(name), self._descent.here.scope, _sentence(error))
                 if number % _LOOK_EVERY == 0:
                     cancel.check()
 
@@ -201,7 +199,10 @@ class DiskReading:
             tally.leave_alone(path, self._writers[status.inode])
 
     def _is_elsewhere(self, status: Status) -> bool:
-        return status.device != self._device or bool(status.attributes & MOUNT_ROOT)
+        """Tell mounts and subvolumes; only folders are asked for their device, overlayfs gives files another one."""
+        if status.attributes & MOUNT_ROOT:
+            return True
+        return stat.S_ISDIR(status.mode) and status.device != self._device
 
     def _leave_alone(self, path: bytes, tally: Tally | None, reason: str) -> None:
         if not reason:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.cancel import Cancel
-from rebalancer.errors import CancelledError, UsageError
+from rebalancer.errors import CancelledError, RebalancerError, UsageError
 from rebalancer.inventory import open_files
 from rebalancer.inventory.reading import DiskContent, DiskReading
 from rebalancer.inventory.unit import Inventory
@@ -38,10 +38,11 @@ def scan(disks: Sequence[Disk], *, depth: int, now: float, cancel: Cancel, on_pr
         _watch(lanes, cancel, on_progress)
     finally:
         _finish(lanes)
+    contents = [lane.content() for lane in lanes]
     return Inventory(
         disks=tuple(lane.judged_disk() for lane in lanes),
-        units=tuple(unit for lane in lanes for unit in lane.content.units),
-        left_alone=tuple(left for lane in lanes for left in lane.content.left_alone),
+        units=tuple(unit for content in contents for unit in content.units),
+        left_alone=tuple(left for content in contents for left in content.left_alone),
         scanned_at=now,
     )
 
@@ -52,9 +53,9 @@ class _Lane:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.root = -1
-        self.content = DiskContent([], [])
         self.stop = Cancel()
-        self._failure: BaseException | None = None
+        self._content: DiskContent | None = None  # None: not read to the end
+        self._failure: OSError | None = None
         self._reading: DiskReading | None = None
         self._thread: threading.Thread | None = None
         self._shown = (0, 0)
@@ -95,12 +96,18 @@ class _Lane:
             os.close(self.root)
             self.root = -1
 
+    def content(self) -> DiskContent:
+        """Return what is on the disk; nothing when it is of no use. A part of it is never passed off as all of it."""
+        if self._content is not None:
+            return self._content
+        if self._thread is not None and self._failure is None:
+            raise RebalancerError(f"the scan of disk {self.disk.name} broke off; this is a fault of the program")
+        return DiskContent([], [])
+
     def judged_disk(self) -> Disk:
-        """Return the disk, not usable when it could not be read; raises what else went wrong in the thread."""
+        """Return the disk, not usable when it could not be read."""
         if self._failure is None:
             return self.disk
-        if not isinstance(self._failure, OSError):
-            raise self._failure
         reason = f"cannot be read: {(self._failure.strerror or str(self._failure)).lower()}"
         return replace(self.disk, status=DiskStatus.UNSUITABLE, reason=reason)
 
@@ -119,9 +126,11 @@ class _Lane:
     def _read(self) -> None:
         assert self._reading is not None  # noqa: S101 - `start` made it before this thread
         try:
-            self.content = self._reading.read(self.stop)
-        except (OSError, CancelledError) as error:
+            self._content = self._reading.read(self.stop)
+        except OSError as error:
             self._failure = error
+        except CancelledError:  # `scan` itself raises it
+            return
 
 
 def _watch(lanes: Sequence[_Lane], cancel: Cancel, on_progress: OnProgress) -> None:
@@ -131,6 +140,8 @@ def _watch(lanes: Sequence[_Lane], cancel: Cancel, on_progress: OnProgress) -> N
         for lane in lanes:
             lane.show(on_progress)
     cancel.check()
+    for lane in lanes:
+        lane.show(on_progress)
 
 
 def _wait(lanes: Sequence[_Lane], seconds: float) -> None:
