@@ -16,6 +16,9 @@ from rebalancer.cli.group import program
 from rebalancer.cli.session import Session
 from rebalancer.errors import ExitCode, RebalancerError
 
+_LOG = logging.getLogger("rebalancer")
+_LOG.addHandler(logging.NullHandler())  # without --log-file, events are not printed
+
 
 def main() -> None:
     """Run the command line of this process and end with its exit code."""
@@ -32,7 +35,7 @@ def answer(arguments: Sequence[str], session: Session) -> int:
     """Run one command line and return its exit code; what a user can cause is answered with one sentence."""
     try:
         ending = program.main(list(arguments), prog_name=output.PROGRAM, obj=session, standalone_mode=False)
-        sys.stdout.flush()
+        output.finish()
     except RebalancerError as error:
         output.complain(str(error))
         return int(error.exit_code)
@@ -50,7 +53,9 @@ def answer(arguments: Sequence[str], session: Session) -> int:
 
 def explain(session: Session, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Answer what nobody foresaw: one sentence, the traceback only for ``-v`` and for the log file."""
-    logging.getLogger("rebalancer").error("unexpected error", exc_info=(kind, error, trace))
+    _LOG.error("unexpected error", exc_info=(kind, error, trace))
+    with contextlib.suppress(OSError):
+        output.finish()
     with contextlib.suppress(OSError):
         output.complain(f"unexpected error: {kind.__name__}: {error}; run with -v for details")
         if session.is_verbose:

@@ -42,11 +42,20 @@ def reader_may_leave() -> Iterator[None]:
     """Print inside the block for whoever still reads; when nobody does, what follows goes on without a reader."""
     try:
         yield
-        sys.stdout.flush()
+        finish()
     except OSError as error:
         if error.errno not in {errno.EPIPE, errno.EIO}:  # EIO: the terminal is gone
             raise
         forget_reader()
+
+
+def finish() -> None:
+    """Hand over everything that was printed; what cannot be handed over is not tried again when the process ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        forget_reader()
+        raise
 
 
 def forget_reader() -> None:

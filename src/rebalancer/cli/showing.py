@@ -74,7 +74,7 @@ def show_plan(plan: Plan, *, every_detail: bool) -> None:
     )
     _show_moves(plan, every_detail=every_detail)
     left = [(item.disk, item.path, item.reason) for item in plan.left_behind]
-    _show_left(left, len(left), "would stay although it could be given away", every_detail=every_detail)
+    _show_left(left, len(left), "left behind", every_detail=every_detail)
 
 
 def show_fills(before: Sequence[DiskFill], after: Sequence[DiskFill]) -> None:
