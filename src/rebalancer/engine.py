@@ -1,18 +1,27 @@
-"""The pieces wired once: what the command line and the web server call."""
+"""The pieces wired once: what the command line and the web server call; the only room that reads the clock."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rebalancer.array.discovery import find_disks
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
+from rebalancer.errors import RefusedError, UsageError
 from rebalancer.executions.execution import ScheduleExecution
+from rebalancer.executions.runner import Job, Runner
+from rebalancer.executions.store import new_operation_id
+from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
+from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.plan import Plan
+from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
 from rebalancer.settings import Settings
 from rebalancer.state import StateFolders
 from rebalancer.transfer.messages import Message
+from rebalancer.transfer.operation import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +35,53 @@ class Engine:
 
     def disks(self) -> tuple[Disk, ...]:
         """Return every disk, the unusable ones with their reason."""
-        raise NotImplementedError
+        return find_disks(root=self.root, settings=self.settings, named=self.named_disks)
 
     def scan(self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         """Read every usable disk once; ``on_progress(disk name, files so far, bytes so far)``."""
-        raise NotImplementedError
+        return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        raise NotImplementedError
+        """Compute a plan; nothing is changed."""
+        return make_plan(inventory, selection)
 
     def run(
         self, plan: Plan, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
     ) -> ScheduleExecution:
-        """Finish what an earlier run began, then carry the plan out; returns the final record."""
-        raise NotImplementedError
+        """Finish what an earlier run began, then carry the plan out; returns the final record.
+
+        Raises UsageError when the plan was made for other disks, RefusedError when one of them must not be
+        used now, NotNowError when another run works on one of them.
+        """
+        operation = self._operation(plan, selection)
+        job = Job(operation=operation, measure=self.disks, max_runtime=selection.max_runtime)
+        return Runner(self.folders, cancel, on_message, time.time).run(job)
+
+    def _operation(self, plan: Plan, selection: Selection) -> Operation:
+        now = time.time()
+        disks = tuple(disk for disk in self.disks() if disk.is_usable)
+        _demand_planned_disks(plan, disks, self.disks())
+        return Operation(
+            operation_id=new_operation_id(now=now),
+            disks=disks,
+            moves=plan.moves,
+            reserves={disk.name: reserve_of(disk, selection) for disk in disks},
+            verify=selection.verify,
+            bandwidth_limit=selection.bandwidth_limit,
+            min_age=selection.min_age,
+            root=str(self.root),
+            created_at=now,
+        )
+
+
+def _demand_planned_disks(plan: Plan, usable: Sequence[Disk], found: Sequence[Disk]) -> None:
+    """Make sure that every disk a move names is the one that the plan was made for, and may be used."""
+    wanted = {name for move in plan.moves for name in (move.source, move.destination)}
+    paths = {disk.name: disk.path for disk in plan.disks}
+    here = {disk.name: disk.path for disk in usable}
+    refused = {disk.name: disk.reason for disk in found if not disk.is_usable}
+    for name in sorted(wanted):
+        if name in refused:
+            raise RefusedError(f"{name} must not be used now: {refused[name]}")
+        if here.get(name) != paths.get(name):
+            raise UsageError(f"the plan was made for {name} at {paths.get(name)}, which is not a disk of this array")

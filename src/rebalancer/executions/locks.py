@@ -1,0 +1,39 @@
+"""One mover per disk: kernel locks that end with their holder, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rebalancer.array.disk import Disk
+from rebalancer.errors import NotNowError
+from rebalancer.state import ensure
+
+
+def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitStack) -> None:
+    """Take the lock of every disk, or none; they are given back when the stack is left.
+
+    Raises NotNowError naming the disk and who works on it. Arrays that share no disk do not wait for each other.
+    """
+    ensure(folder)
+    with ExitStack() as taken:
+        for disk in sorted(disks, key=lambda disk: (disk.device, disk.inode)):
+            fd = os.open(_path(folder, disk), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            taken.callback(os.close, fd)
+            _lock(fd, disk)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, holder.encode(), 0)
+        stack.push(taken.pop_all())
+
+
+def _lock(fd: int, disk: Disk) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 200, 0).decode("ascii", "replace") or "another run"
+        raise NotNowError(f"{holder} is working on {disk.name}; try again when it has ended") from error
+
+
+def _path(folder: Path, disk: Disk) -> Path:
+    return folder / f"disk-{disk.device:x}-{disk.inode:x}.lock"
