@@ -76,7 +76,7 @@ def test_the_json_of_a_scan_is_the_inventory(ask: Ask) -> None:
 def test_a_plan_shows_twenty_moves_and_ten_left_behind_unless_asked_for_all(ask: Ask) -> None:
     short, full = ask("plan").out, ask("plan", "-v").out
 
-    assert "25 moves, 1.00 TB (1.0 % above the least possible); spread 70.0 → 5.0 points" in short
+    assert "25 moves, 1.00 TB (1.0 % above the least possible)\nspread: 70.0 → 5.0 percentage points\n" in short
     assert short.count("movies/film") == 20
     assert "… and 5 more moves" in short
     assert short.count("in use") == 10
@@ -108,7 +108,7 @@ def test_a_run_without_a_terminal_goes_on_without_asking(ask: Ask, engine: Any) 
 
     assert answer.exit_code == 0
     assert engine.carried_out == [engine.made_plan]
-    assert "completed; 25 of 25 moves, 75 files, 1.00 TB in 1 min 40 s (10.0 GB/s)" in answer.out
+    assert "completed\n25 of 25 moves, 75 files, 1.00 TB in 1 min 40 s (10.0 GB/s)" in answer.out
 
 
 def test_a_run_prints_only_its_record_as_json(ask: Ask) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rebalancer.cli import bars
 from rebalancer.cli.bars import Fill
 from rebalancer.cli.progress import PlainLines, RunView, Speed
-from rebalancer.cli.tables import Column, Table, plain_lines
+from rebalancer.cli.tables import Column, Table, bar_width, plain_lines
 from rebalancer.transfer.messages import Left, Progress
 
 
@@ -42,6 +42,13 @@ def test_plain_tables_align_numbers_right_and_wide_names_by_what_they_take() -> 
 
 def test_a_fill_in_a_pipe_is_a_percentage() -> None:
     assert plain_lines(Table((Column("fill"),), [(Fill(12.34),)])) == ["fill", "12.3 %"]
+
+
+@pytest.mark.parametrize(("columns", "width"), [(30, 4), (70, 19), (200, 24)])
+def test_all_bars_of_a_table_are_equally_long_and_fit(columns: int, width: int) -> None:
+    table = Table((Column("disk"), Column("before"), Column("after")), [("disk1 and", Fill(1), Fill(2))])
+
+    assert bar_width(table, columns) == width
 
 
 def test_speed_is_that_of_the_last_seconds() -> None:
@@ -110,6 +117,9 @@ def test_a_run_goes_on_when_nobody_reads_its_lines_any_more(
     ticking: Iterator[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone:
+        def isatty(self) -> bool:
+            return False
+
         def write(self, _text: str) -> int:
             raise BrokenPipeError
 

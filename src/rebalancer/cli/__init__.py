@@ -43,6 +43,8 @@ def answer(arguments: Sequence[str], session: Session) -> int:
         output.complain(_usage_sentence(error))
         return int(ExitCode.WRONG_USAGE)
     except (click.Abort, KeyboardInterrupt):
+        if sys.stderr.isatty():  # the terminal has just echoed ^C
+            click.echo(err=True)
         output.complain("cancelled")
         return int(ExitCode.CANCELLED)
     except BrokenPipeError:

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from rebalancer import names, records
@@ -16,9 +18,18 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
+def is_unicode() -> bool:
+    """Return whether standard output can show more than ASCII."""
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
 def say(line: str = "") -> None:
-    """Print one line; whatever a file name holds, it stays one harmless line."""
-    print(names.display(line))
+    """Print one line, broken between words where a terminal is narrower; whatever a name holds, it stays harmless."""
+    safe = names.display(line)
+    if is_terminal():
+        width = shutil.get_terminal_size().columns
+        safe = "\n".join(textwrap.wrap(safe, width, subsequent_indent="  ", drop_whitespace=True)) or safe
+    print(safe)
 
 
 def complain(sentence: str) -> None:

@@ -15,6 +15,7 @@ from rebalancer.transfer.messages import Left, Message, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.text import Text
 
 LINE_EVERY = 5.0  # seconds between two lines where nothing can be redrawn
 WINDOW = 10.0  # seconds over which the speed is averaged
@@ -102,22 +103,34 @@ class _Frame:
         self.cancel = cancel
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.constrain import Constrain
+
+        # room for the "^C" that a terminal echoes: were the last line full, it would push the drawing down
+        width = max(options.max_width - 6, 10)
+        for line in self._lines(width):
+            yield Constrain(line, width)
+
+    def _lines(self, width: int) -> "Iterator[Text]":
         from rich.text import Text
 
-        is_unicode = "utf" in (sys.stdout.encoding or "").lower()
-        width = max(min(options.max_width - 56, 40), 8)
+        yield self._bar(max(min(width - 56, 40), 8))
+        yield Text(self.view.counts, style="dim", no_wrap=True, overflow="ellipsis")
+        yield Text(self.view.current, no_wrap=True, overflow="ellipsis")
+        if self.cancel.is_requested:
+            yield Text(stopping.SENTENCE, style="yellow", no_wrap=True, overflow="ellipsis")
+
+    def _bar(self, width: int) -> "Text":
+        from rich.text import Text
+
         percent = self.view.percent
-        yield Text.assemble(
+        is_unicode = output.is_unicode()
+        return Text.assemble(
             (bars.filled(percent, width, is_unicode=is_unicode), "cyan"),
             (bars.rest(percent, width, is_unicode=is_unicode), "dim"),
             f"{percent:6.1f} %  {self.view.pace}",
             no_wrap=True,
             overflow="ellipsis",
         )
-        yield Text(self.view.counts, style="dim", no_wrap=True, overflow="ellipsis")
-        yield Text(self.view.current, no_wrap=True, overflow="ellipsis")
-        if self.cancel.is_requested:
-            yield Text(stopping.SENTENCE, style="yellow", no_wrap=True, overflow="ellipsis")
 
 
 class PlainLines:

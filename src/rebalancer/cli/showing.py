@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rebalancer import names
 from rebalancer.array.disk import Disk
 from rebalancer.cli import output, tables
 from rebalancer.cli.bars import Fill
@@ -66,7 +65,8 @@ def show_inventory(inventory: Inventory, *, every_detail: bool) -> None:
 
 
 def show_plan(plan: Plan, *, every_detail: bool) -> None:
-    output.say(_plan_sentence(plan))
+    for line in _plan_lines(plan):
+        output.say(line)
     output.say()
     show_fills(
         [DiskFill(disk.name, disk.path, disk.size_bytes, disk.used_bytes) for disk in plan.disks],
@@ -89,8 +89,9 @@ def show_fills(before: Sequence[DiskFill], after: Sequence[DiskFill]) -> None:
 
 
 def show_execution(execution: ScheduleExecution, *, every_detail: bool) -> None:
-    """Show what an execution did: the sentence, the disks before and after, what stayed and why."""
-    output.say(_execution_sentence(execution))
+    """Show what an execution did: how it ended, the disks before and after, what stayed and why."""
+    for line in _execution_lines(execution):
+        output.say(line)
     if execution.disks_before and execution.disks_after:
         output.say()
         show_fills(execution.disks_before, execution.disks_after)
@@ -125,13 +126,13 @@ def _inventory_row(disk: str, inventory: Inventory, left: Sequence[LeftAlone]) -
     )
 
 
-def _plan_sentence(plan: Plan) -> str:
-    spread = f"spread {plan.spread_before:.1f} → {plan.spread_after:.1f} points"
+def _plan_lines(plan: Plan) -> tuple[str, str]:
     if not plan.moves:
-        return f"plan ({plan.strategy}): nothing to move; spread {plan.spread_before:.1f} points"
+        return f"plan ({plan.strategy}): nothing to move", f"spread: {plan.spread_before:.1f} percentage points"
+    size = f"{format_size(plan.bytes_to_move)}{_above_bound(plan)}"
     return (
-        f"plan ({plan.strategy}): {output.count(len(plan.moves), 'move')}, {format_size(plan.bytes_to_move)}"
-        f"{_above_bound(plan)}; {spread}"
+        f"plan ({plan.strategy}): {output.count(len(plan.moves), 'move')}, {size}",
+        f"spread: {plan.spread_before:.1f} → {plan.spread_after:.1f} percentage points",
     )
 
 
@@ -180,15 +181,16 @@ def _show_left(left: Sequence[tuple[str, str, str]], total: int, what: str, *, e
         tables.show(Table((Column("disk"), _PATH, _REASON), rows))
 
 
-def _execution_sentence(execution: ScheduleExecution) -> str:
+def _execution_lines(execution: ScheduleExecution) -> tuple[str, str]:
     rate = execution.bytes_moved / execution.duration_seconds if execution.duration_seconds > 0 else 0.0
     speed = f" ({format_size(rate)}/s)" if rate else ""
-    ending = f": {names.display(execution.error_message)}" if execution.error_message else ""
-    return (
-        f"{execution.status.value}{ending}; {execution.moves_done:,} of {output.count(execution.moves_planned, 'move')}, "
-        f"{output.count(execution.files_moved, 'file')}, {format_size(execution.bytes_moved)} "
-        f"in {format_duration(execution.duration_seconds)}{speed}"
+    reason = f": {execution.error_message}" if execution.error_message else ""
+    counts = (
+        f"{execution.moves_done:,} of {output.count(execution.moves_planned, 'move')}",
+        output.count(execution.files_moved, "file"),
+        f"{format_size(execution.bytes_moved)} in {format_duration(execution.duration_seconds)}{speed}",
     )
+    return f"{execution.status.value}{reason}", ", ".join(counts)
 
 
 def _percent(disk: DiskFill) -> float:

@@ -1,20 +1,22 @@
 """Tables from one set of rows: drawn by rich on a terminal, aligned with spaces in a pipe."""
 
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rebalancer import names
 from rebalancer.cli import bars, output
 from rebalancer.cli.bars import Fill
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.measure import Measurement
+    from rich.text import Text
 
 Cell = str | Fill
+
+GAP = 2  # spaces between two columns
+SHORTEST_BAR, LONGEST_BAR = 4, 24
+PERCENTAGE = 8  # characters of "100.0 %" and the space before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,47 +71,43 @@ def _draw(table: Table) -> None:
     from rich.console import Console
     from rich.table import Table as Drawing
 
-    drawing = Drawing(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    console = Console(highlight=False, markup=False, emoji=False)
+    width = bar_width(table, console.width)
+    drawing = Drawing(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for column in table.columns:
-        drawing.add_column(
-            column.title,
-            justify="right" if column.is_number else "left",
-            no_wrap=not column.may_break,
-            overflow="fold",
-        )
+        justify: Literal["left", "right"] = "right" if column.is_number else "left"
+        drawing.add_column(column.title, justify=justify, no_wrap=not column.may_break, overflow="fold")
     for row in table.rows:
-        drawing.add_row(*(_drawn(cell) for cell in row))
-    Console(highlight=False, markup=False, emoji=False).print(drawing)
+        drawing.add_row(*(_bar(cell, width) if isinstance(cell, Fill) else _text(cell) for cell in row))
+    console.print(drawing)
 
 
-def _drawn(cell: Cell) -> "RenderableType":
+def bar_width(table: Table, columns: int) -> int:
+    """Return how long every bar of a table may be on a terminal of that many columns: all of them the same."""
+    taken = bars_in_a_row = 0
+    for index, column in enumerate(table.columns):
+        cells = [row[index] for row in table.rows]
+        if any(isinstance(cell, Fill) for cell in cells):
+            bars_in_a_row += 1
+        else:
+            taken += max(_cells(names.display(text)) for text in (column.title, *map(str, cells))) + GAP
+    if not bars_in_a_row:
+        return 0
+    return min(max((columns - taken) // bars_in_a_row - PERCENTAGE - GAP, SHORTEST_BAR), LONGEST_BAR)
+
+
+def _text(cell: str) -> "Text":
     from rich.text import Text
 
-    return Bar(cell) if isinstance(cell, Fill) else Text(names.display(cell))
+    return Text(names.display(cell))
 
 
-class Bar:
-    """A fill as a bar with its percentage, as wide as the table lets it be."""
+def _bar(fill: Fill, width: int) -> "Text":
+    from rich.text import Text
 
-    NARROWEST, WIDEST = 4, 24
-    NUMBER = 8  # characters of "100.0 %" and the space before it
-
-    def __init__(self, fill: Fill) -> None:
-        self.fill = fill
-
-    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
-        from rich.measure import Measurement
-
-        return Measurement(self.NARROWEST + self.NUMBER, min(self.WIDEST + self.NUMBER, options.max_width))
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        from rich.text import Text
-
-        width = max(options.max_width - self.NUMBER, self.NARROWEST)
-        is_unicode = "utf" in (sys.stdout.encoding or "").lower()
-        yield Text.assemble(
-            (bars.filled(self.fill.percent, width, is_unicode=is_unicode), self.fill.colour),
-            (bars.rest(self.fill.percent, width, is_unicode=is_unicode), "dim"),
-            f"{self.fill!s:>{self.NUMBER}}",
-            no_wrap=True,
-        )
+    is_unicode = output.is_unicode()
+    return Text.assemble(
+        (bars.filled(fill.percent, width, is_unicode=is_unicode), fill.colour),
+        (bars.rest(fill.percent, width, is_unicode=is_unicode), "dim"),
+        f"{fill!s:>{PERCENTAGE}}",
+    )
