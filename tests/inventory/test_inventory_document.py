@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conftest import MakeDisk
+from lab import MakeDisk
 from rebalancer.array.disk import Disk
 from rebalancer.errors import (
     DamagedRecordError,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeDisk
+from lab import MakeDisk
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.inventory.scan import scan

@@ -1,0 +1,41 @@
+"""The laboratory: real file systems, real pools, the real program, and a model of what the files must still be."""
+
+from lab.disks import Busy, disk, fill, remount_read_only, used_percent
+from lab.fixtures import MakeDisk, MountPool, RunProgram, StartProgram
+from lab.needs import Lacking, lacking_loop_disks, lacking_mounts, lacking_pools, lacking_root, lacking_tools
+from lab.originals import Entry, difference, snapshot, snapshot_array
+from lab.pools import pool
+from lab.program import Ran, Running, command_line, environment, run, start
+from lab.trees import ODD_NAMES, write_deep_folders, write_tree
+
+__all__ = [
+    "ODD_NAMES",
+    "Busy",
+    "Entry",
+    "Lacking",
+    "MakeDisk",
+    "MountPool",
+    "Ran",
+    "RunProgram",
+    "Running",
+    "StartProgram",
+    "command_line",
+    "difference",
+    "disk",
+    "environment",
+    "fill",
+    "lacking_loop_disks",
+    "lacking_mounts",
+    "lacking_pools",
+    "lacking_root",
+    "lacking_tools",
+    "pool",
+    "remount_read_only",
+    "run",
+    "snapshot",
+    "snapshot_array",
+    "start",
+    "used_percent",
+    "write_deep_folders",
+    "write_tree",
+]
