@@ -1,0 +1,168 @@
+"""Which units may move, as a list of rules: each names itself and says in words why a unit must stay."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rebalancer.errors import UsageError
+from rebalancer.inventory.unit import Inventory, Unit, UnitKind
+from rebalancer.names import decode, display
+from rebalancer.planning.selection import Selection
+from rebalancer.quantities import format_duration, format_size
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason to stay; ``reason`` returns nothing for a unit that the rule lets go."""
+
+    name: str
+    reason: Callable[[Unit], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Paths that more than one disk has, each with the disks: split folders, and files that must not move."""
+
+    split: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    doubled: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def rules_of(inventory: Inventory, selection: Selection, places: Places) -> tuple[Rule, ...]:
+    """Return the rules that this selection switches on, the most telling reason first.
+
+    Raises UsageError for a share that no disk has.
+    """
+    _check_shares(inventory, selection)
+    rules = [Rule("left alone", lambda unit: unit.left_alone)]
+    if selection.shares or selection.exclude_shares:
+        rules.append(_share_rule(frozenset(selection.shares), frozenset(selection.exclude_shares)))
+    if selection.exclude:
+        rules.append(_exclude_rule(selection.exclude))
+    if places.doubled:
+        rules.append(_doubled_rule(places.doubled))
+    if selection.min_unit_size or selection.max_unit_size is not None:
+        rules.append(_size_rule(selection.min_unit_size, selection.max_unit_size))
+    if selection.min_age:
+        rules.append(_age_rule(selection.min_age, inventory.scanned_at))
+    if selection.max_bytes is not None:
+        rules.append(_limit_rule(selection.max_bytes))
+    return tuple(rules)
+
+
+def places_of(units: Iterable[Unit]) -> Places:
+    """Find the paths that several disks have.
+
+    Where one of them is a loose file, the union view shows one copy and hides the others; moving any of them could
+    change which. Folders are merged by the view, so their parts may move.
+    """
+    first: dict[str, Unit] = {}
+    shared: dict[str, set[str]] = {}
+    with_file: set[str] = set()
+
+    def meet(path: str, unit: Unit) -> None:
+        other = first.setdefault(path, unit)
+        if other.disk != unit.disk:
+            shared.setdefault(path, {other.disk}).add(unit.disk)
+            if UnitKind.FILE in {unit.kind, other.kind}:
+                with_file.add(path)
+
+    for unit in units:
+        if first.setdefault(unit.path, unit) is not unit:
+            meet(unit.path, unit)
+        for member in unit.also:
+            meet(member.path, unit)
+    return Places(
+        split={path: frozenset(disks) for path, disks in shared.items() if path not in with_file},
+        doubled={path: frozenset(shared[path]) for path in with_file},
+    )
+
+
+def _check_shares(inventory: Inventory, selection: Selection) -> None:
+    if not selection.shares and not selection.exclude_shares:
+        return
+    known = {unit.share for unit in inventory.units} | {left.path.split("/")[0] for left in inventory.left_alone}
+    for share in (*selection.shares, *selection.exclude_shares):
+        if share not in known:
+            listed = ", ".join(display(name) for name in sorted(known) if name) or "none"
+            raise UsageError(f"no disk has a share {display(share)}; the shares are: {listed}")
+
+
+def _share_rule(shares: frozenset[str], excluded: frozenset[str]) -> Rule:
+    def reason(unit: Unit) -> str:
+        if unit.share in excluded:
+            return f"the share {display(unit.share)} is excluded"
+        return "" if not shares or unit.share in shares else f"the share {display(unit.share)} was not selected"
+
+    return Rule("shares", reason)
+
+
+def _exclude_rule(globs: Iterable[str]) -> Rule:
+    """Match the path from the disk's root, and every run of names within it, as bytes that may not be UTF-8.
+
+    ``*`` also matches a slash; upper and lower case differ.
+    """
+    compiled = [(glob, re.compile(fnmatch.translate(glob.rstrip("/"))).match) for glob in globs]
+    known: dict[str, str] = {"": ""}
+
+    def glob_over(path: str) -> str:
+        parent = path.rpartition("/")[0]
+        if parent not in known:
+            known[parent] = glob_over(parent)
+        if known[parent]:
+            return known[parent]
+        endings = [path, *(path[at + 1 :] for at, letter in enumerate(path) if letter == "/")]
+        return next((glob for glob, matches in compiled if any(map(matches, endings))), "")
+
+    def reason(unit: Unit) -> str:
+        for member in unit.members if unit.also else (unit,):
+            raw = decode(member.path, member.path_base64) if member.path_base64 else None
+            glob = glob_over(member.path if raw is None else raw.decode("utf-8", "surrogateescape"))
+            if glob:
+                return f"excluded by {display(glob)}"
+        return ""
+
+    return Rule("exclude", reason)
+
+
+def _doubled_rule(doubled: Mapping[str, frozenset[str]]) -> Rule:
+    def reason(unit: Unit) -> str:
+        for member in unit.members if unit.also else (unit,):
+            if member.path in doubled:
+                others = ", ".join(display(name) for name in sorted(doubled[member.path] - {unit.disk}))
+                return f"the same file is also on {others}"
+        return ""
+
+    return Rule("doubled", reason)
+
+
+def _size_rule(least: int, most: int | None) -> Rule:
+    def reason(unit: Unit) -> str:
+        if unit.size_bytes < least:
+            return f"smaller than the least unit size of {format_size(least)}"
+        return (
+            ""
+            if most is None or unit.size_bytes <= most
+            else f"larger than the largest unit size of {format_size(most)}"
+        )
+
+    return Rule("unit size", reason)
+
+
+def _age_rule(min_age: int, now: float) -> Rule:
+    def reason(unit: Unit) -> str:
+        age = now - unit.newest_mtime
+        if age >= min_age:
+            return ""
+        return (
+            f"changed {format_duration(max(0.0, age))} before the scan, which is less than {format_duration(min_age)}"
+        )
+
+    return Rule("age", reason)
+
+
+def _limit_rule(limit: int) -> Rule:
+    def reason(unit: Unit) -> str:
+        return f"larger than the limit of {format_size(limit)} for this run" if unit.size_bytes > limit else ""
+
+    return Rule("limit", reason)
