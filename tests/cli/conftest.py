@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import logging
 import os
 import pty
 import re
@@ -159,10 +160,19 @@ def ask(engine: FakeEngine, capfd: pytest.CaptureFixture[str]) -> Ask:
     def run(*arguments: str) -> Answer:
         session = session_of(engine)
         exit_code = answer(arguments, session)
+        _close_logs()
         printed = capfd.readouterr()
         return Answer(exit_code, printed.out, printed.err, session)
 
     return run
+
+
+def _close_logs() -> None:
+    """Close what --log-file opened: a process runs one command line, the tests run many."""
+    logger = logging.getLogger("rebalancer")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture

@@ -371,9 +371,16 @@ def test_the_help_of_the_program_names_every_exit_code_and_command(ask: Ask) -> 
         assert f"\n  {command} " in out
 
 
-def test_the_log_file_is_opened_before_the_work_begins(ask: Ask, tmp_path: Path) -> None:
+def test_the_log_file_gets_a_line_per_event(
+    ask: Ask, engine: Any, left_execution: ScheduleExecution, tmp_path: Path
+) -> None:
+    engine.execution = left_execution
     log = tmp_path / "log"
 
-    ask("disks", "--log-file", str(log))
+    ask("run", "--log-file", str(log))
+    ask("plan", "--log-file", str(log), "--inventory", MISSING)
 
-    assert log.exists()
+    lines = log.read_text().splitlines()
+    assert [line.split()[2] for line in lines] == ["INFO", *["WARNING"] * 3, "INFO", "ERROR"]
+    assert "left disk=disk1 path=movies/0 \\x1b]0;owned\\x07 reason=in use" in lines[1]
+    assert "status=completed exit_code=1 files_moved=75" in lines[4]

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import click
 
+from rebalancer import names
 from rebalancer.cli import output
 from rebalancer.cli.group import program
 from rebalancer.cli.session import Session
@@ -37,6 +38,7 @@ def answer(arguments: Sequence[str], session: Session) -> int:
         ending = program.main(list(arguments), prog_name=output.PROGRAM, obj=session, standalone_mode=False)
         output.finish()
     except RebalancerError as error:
+        _LOG.error("%s", names.display(str(error)))
         output.complain(str(error))
         return int(error.exit_code)
     except click.ClickException as error:

@@ -42,16 +42,16 @@ class Demonstration:
     seconds: float
 
     @property
-    def exit_code(self) -> ExitCode:
-        if not self.verdict.is_clean:
+    def exit_code(self) -> int:
+        if not self.verdict.is_clean or self.execution.exit_code is None:
             return ExitCode.FAILED
-        return ExitCode.FAILED if self.execution.exit_code is None else ExitCode(self.execution.exit_code)
+        return self.execution.exit_code
 
 
 @click.command("demo", epilog=EPILOG)
 @global_options
 @click.pass_obj
-def command(session: Session) -> ExitCode:
+def command(session: Session) -> int:
     """Balance a sample array: four small disks with a few thousand files, made in a temporary folder.
 
     Shows the disks, the plan, the moves and the proof that every file is there exactly once, and keeps nothing.

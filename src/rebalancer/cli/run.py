@@ -1,5 +1,6 @@
 """``run``: scan, plan and carry the plan out, recorded as an execution."""
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rebalancer import names
 from rebalancer.cli import documents, output
 from rebalancer.cli.options import file_option, global_options
 from rebalancer.cli.plan import make_plan
@@ -32,6 +34,7 @@ Asks first when a person is there to answer. Ctrl-C stops cleanly: what was move
 it was, and the next run goes on from there.
 """
 
+_LOG = logging.getLogger(__name__)
 _WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "verify", "min_age"})
 
 
@@ -41,7 +44,7 @@ _WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "verify", "min_age"})
 @selection_options
 @global_options
 @click.pass_context
-def command(context: click.Context, *, selection: Selection, plan_file: Path | None, yes: bool) -> ExitCode:
+def command(context: click.Context, *, selection: Selection, plan_file: Path | None, yes: bool) -> int:
     """Make the disks as full as they should be: scan, plan, move, verify.
 
     The exit code is that of the execution: 0 done or nothing to do, 1 something failed or was left,
@@ -59,7 +62,7 @@ def command(context: click.Context, *, selection: Selection, plan_file: Path | N
     execution = carry_out(session, engine, plan, selection=selection)
     with output.reader_may_leave():
         _conclude(session, execution)
-    return ExitCode.FAILED if execution.exit_code is None else ExitCode(execution.exit_code)
+    return ExitCode.FAILED if execution.exit_code is None else execution.exit_code
 
 
 def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Selection) -> "ScheduleExecution":
@@ -68,13 +71,30 @@ def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Se
     from rebalancer.cli import progress
     from rebalancer.cli.stopping import stop_on_signals
 
+    _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
     cancel = Cancel()
     is_drawn = session.shows and output.is_terminal()  # the drawing says it itself
     with (
         stop_on_signals(cancel, announces=not is_drawn and not session.is_quiet),
         progress.of_run(cancel, shows=session.shows, clock=time.monotonic) as on_message,
     ):
-        return engine.run(plan, selection, cancel=cancel, on_message=on_message)
+        execution = engine.run(plan, selection, cancel=cancel, on_message=on_message)
+    _log(execution)
+    return execution
+
+
+def _log(execution: "ScheduleExecution") -> None:
+    for left in execution.left:
+        _LOG.warning("left disk=%s path=%s reason=%s", left.disk, names.display(left.path), left.reason)
+    _LOG.info(
+        "run ends execution=%s status=%s exit_code=%s files_moved=%d bytes_moved=%d files_left=%d",
+        execution.execution_id,
+        execution.status.value,
+        execution.exit_code,
+        execution.files_moved,
+        execution.bytes_moved,
+        execution.files_left,
+    )
 
 
 def _introduce(session: Session, plan: "Plan") -> None:
