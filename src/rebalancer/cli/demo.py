@@ -91,17 +91,14 @@ def _demonstrate(session: Session, folder: Path, cancel: Cancel) -> Demonstratio
 
 def _engine(folder: Path, disks: dict[str, Path]) -> "Engine":
     """Return an engine whose settings, records, locks and disks are all below the temporary folder."""
-    from rebalancer import settings
     from rebalancer.engine import Engine
+    from rebalancer.settings import DiskSettings, Settings
     from rebalancer.state import StateFolders, ensure
 
     folders = StateFolders(config=ensure(folder / "config"), runtime_root=ensure(folder / "run"))
-    sizes = {disk.name: disk.size for disk in sample_array.DISKS}
-    text = "".join(
-        f'[[disk]]\nname = "{name}"\npath = "{path}"\nsize = "{sizes[name]}"\n\n' for name, path in disks.items()
-    )
-    folders.settings.write_text(text, encoding="utf-8")
-    return Engine(folders=folders, settings=settings.load(folders.settings), root=folder)
+    sizes = {disk.name: str(disk.size) for disk in sample_array.DISKS}
+    limited = (DiskSettings(path=str(path), name=name, size=sizes[name]) for name, path in disks.items())
+    return Engine(folders=folders, settings=Settings(disks=tuple(limited)), root=folder)
 
 
 def _introduce(session: Session, engine: "Engine", folder: Path, files: int) -> None:

@@ -10,6 +10,7 @@ from rebalancer.cancel import Cancel
 
 MEGABYTE = 10**6
 NEEDED = 700 * MEGABYTE  # the sample, room for what moves, and some air
+ISLAND = 65536  # bytes of data between two holes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ class _Writer:
         with open(target, "wb") as file:
             for island in range(islands):
                 file.seek(size // islands * island)
-                file.write(self.dice.randbytes(65536))
+                file.write(self.dice.randbytes(ISLAND))
             file.truncate(size)
-        self.written += islands * 65536
+        self.written += islands * ISLAND
         self._age(target)
 
     def link(self, old: str, new: str) -> None:
@@ -86,7 +87,7 @@ class _Writer:
 
 
 def _fill(writer: _Writer, disk: SampleDisk, cancel: Cancel) -> None:
-    _odd_things(writer, disk.name)
+    _odd_things(writer, disk)
     for write_unit, number in _units():
         cancel.check()
         if writer.written >= disk.used:
@@ -133,12 +134,14 @@ def _film(writer: _Writer, key: str) -> None:
     writer.file(f"{name}/film.nfo", 1200)
 
 
-def _odd_things(writer: _Writer, disk: str) -> None:
-    """Write what breaks careless programs; on the first disk it will have to move, on the others it may stay."""
-    writer.sparse(f"vms/{disk}/system.img", 256 * MEGABYTE, 16)
-    writer.file(f"backups/{disk}/monday/report.pdf", 300_000)
-    writer.link(f"backups/{disk}/monday/report.pdf", f"backups/{disk}/tuesday/report.pdf")
-    odd = f"odd names {disk}".encode()
+def _odd_things(writer: _Writer, disk: SampleDisk) -> None:
+    """Write what breaks careless programs; where a disk is too full it is bulky, so that it has to move."""
+    bulk = 8 * MEGABYTE if disk is DISKS[0] else MEGABYTE // 4
+    writer.sparse(f"vms/{disk.name}/system.img", 256 * MEGABYTE, bulk // ISLAND)
+    writer.file(f"backups/{disk.name}/monday/report.pdf", bulk)
+    writer.link(f"backups/{disk.name}/monday/report.pdf", f"backups/{disk.name}/tuesday/report.pdf")
+    odd = f"odd names {disk.name}".encode()
+    writer.file(b"inbox/" + odd + b"/long\nplayer.mkv", bulk)
     for name in (
         b"two\nlines.txt", b"not utf-8 \xff\xfe.txt", b"-rf", b"escape \x1b[31mred.txt", b" space at both ends ",
         b"n" * 255, "Käse (composed).txt".encode(), "Ka\u0308se (decomposed).txt".encode(),
