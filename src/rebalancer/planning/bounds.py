@@ -88,7 +88,7 @@ def _edges(spans: Sequence[Span]) -> tuple[float, float]:
     """Return the lowest level a band's top and the highest level its bottom can have, whatever its width."""
     total = sum(span.used for span in spans)
     top = _solve(lambda level: sum(min(span.ceiling, level * span.size) for span in spans), total, spans)
-    above = total + max(1e-3, total * 1e-12)  # just past the plateau there is when nothing at all can be given
+    above = total * (1 + 1e-12) + 1e-6  # just past the plateau there is when nothing at all can be given
     bottom = _solve(lambda level: sum(max(span.floor, level * span.size) for span in spans), above, spans)
     return (
         max(top, *(span.floor / span.size for span in spans)),

@@ -1,6 +1,7 @@
 """Whether a plan that came from a file can be believed: judged by its words, before any disk is touched."""
 
 from rebalancer.errors import UsageError
+from rebalancer.inventory.unit import Member
 from rebalancer.names import decode, display, is_inside
 from rebalancer.planning.plan import Move, Plan
 
@@ -28,11 +29,17 @@ def _problem(move: Move, known: set[str], taken: set[tuple[str, bytes]]) -> str:
         return f"its source and its destination are both {display(move.source)}"
     if move.size_bytes < 0 or move.files < 0:
         return "its size and its number of files cannot be negative"
-    for member in move.members:
+    return next((wrong for member in move.members if (wrong := _path_problem(move.source, member, taken))), "")
+
+
+def _path_problem(source: str, member: Member, taken: set[tuple[str, bytes]]) -> str:
+    try:
         raw = decode(member.path, member.path_base64)
-        if not is_inside(raw):
-            return f"the path {display(raw)} does not stay inside the disk"
-        if (move.source, raw) in taken:
-            return f"{display(raw)} leaves {display(move.source)} twice"
-        taken.add((move.source, raw))
+    except UsageError as error:
+        return str(error)
+    if not is_inside(raw):
+        return f"the path {display(raw)} does not stay inside the disk"
+    if (source, raw) in taken:
+        return f"{display(raw)} leaves {display(source)} twice"
+    taken.add((source, raw))
     return ""

@@ -8,6 +8,7 @@ from rebalancer.errors import UsageError
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.board import Board
 from rebalancer.planning.capacity import reserve_of
+from rebalancer.planning.document import check_plan
 from rebalancer.planning.explain import explain_limit, explain_shortfall
 from rebalancer.planning.left_behind import Remainder
 from rebalancer.planning.order import cut_to_limit
@@ -40,8 +41,8 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
         board.take(step)
     explain_limit(situation, drawn[len(kept) :], remainder)
     if not approach.is_reached(situation, board.used):
-        explain_shortfall(board, drawn[len(kept) :], approach.ceilings(situation), remainder)
-    return Plan(
+        explain_shortfall(board, drawn[len(kept) :], approach.ceilings(situation, board.used), remainder)
+    plan = Plan(
         strategy=selection.strategy.value,
         disks=_planned_disks(inventory, selection, board),
         moves=tuple(_move(situation, step) for step in kept),
@@ -51,6 +52,8 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
         spread_after=spread_of(situation.disks, board.used),
         left_behind=remainder.rows(),
     )
+    check_plan(plan)  # an inventory may come from a file as well
+    return plan
 
 
 def _check(selection: Selection) -> None:

@@ -18,5 +18,5 @@ class Approach:
     draw: Callable[[Situation], list[Step]]
     measure: Callable[[Situation, Sequence[int]], float]
     is_reached: Callable[[Situation, Sequence[int]], bool]
-    ceilings: Callable[[Situation], list[int]]
+    ceilings: Callable[[Situation, Sequence[int]], list[int]]
     least_bytes: Callable[[Situation, Sequence[int]], int]

@@ -54,11 +54,17 @@ def measure(situation: Situation, used: Sequence[int]) -> float:
     return spread_of(situation.disks, used)
 
 
-def ceilings(situation: Situation) -> list[int]:
-    """Return the top of the band that the tolerance allows, as used bytes."""
-    spans = spans_of(situation)
-    band = band_of(spans, max(situation.selection.tolerance / 100, least_spread(spans)))
-    return [int(band.top * disk.size) for disk in situation.disks]
+def ceilings(situation: Situation, used: Sequence[int]) -> list[int]:
+    """Return what half the tolerance above the mean is on each disk, or the tolerance above the emptiest.
+
+    The latter where no disk is above the former: then it is the emptiest that the others could not reach.
+    """
+    tolerance = situation.selection.tolerance / 100
+    levels = [amount / disk.size for disk, amount in zip(situation.disks, used, strict=True)]
+    top = sum(used) / sum(disk.size for disk in situation.disks) + tolerance / 2
+    if max(levels) <= top:
+        top = min(levels) + tolerance
+    return [int(top * disk.size) for disk in situation.disks]
 
 
 def least_bytes(situation: Situation, used: Sequence[int]) -> int:

@@ -18,20 +18,20 @@ def draw(situation: Situation) -> list[Step]:
     covers the rest; the point at which that last unit overshoots least is kept.
     """
     board = Board(situation)
-    tops = ceilings(situation)
+    tops = ceilings(situation, board.used)
     above = [disk for disk, top in enumerate(tops) if situation.disks[disk].gives and board.used[disk] > top]
     for disk in sorted(above, key=lambda disk: (-board.level(disk), disk)):
         _relieve(board, disk, tops)
     return board.steps
 
 
-def ceilings(situation: Situation) -> list[int]:
+def ceilings(situation: Situation, _used: Sequence[int]) -> list[int]:
     return [math.floor(disk.size * situation.selection.target_percent / 100) for disk in situation.disks]
 
 
 def measure(situation: Situation, used: Sequence[int]) -> int:
     """Return the bytes above the target on the disks that may give."""
-    tops = ceilings(situation)
+    tops = ceilings(situation, used)
     return sum(
         max(0, amount - top) for disk, amount, top in zip(situation.disks, used, tops, strict=True) if disk.gives
     )
