@@ -183,14 +183,14 @@ def test_a_share_whose_name_is_not_utf8_is_scanned(tmp_path: Path) -> None:
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
-    """A disk with a chain of 3,000 folders, each with a file and a second folder; the path is 36,000 bytes long."""
+    """A disk with a chain of 3,000 folders, each with a second folder and a file in it; the path is 36,000 bytes long."""
     (tmp_path / "s/u").mkdir(parents=True)
     fd = os.open(tmp_path / "s/u", os.O_RDONLY)
     for number in range(3000):
         name = f"folder-{number:04}"
         for made in (name, "side"):
             os.mkdir(made, dir_fd=fd)
-        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        os.close(os.open("side/file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
         below = os.open(name, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = below
