@@ -81,7 +81,7 @@ def _demonstrate(session: Session, folder: Path, cancel: Cancel) -> Demonstratio
     _introduce(session, engine, folder, len(before))
     plan = _plan(session, engine)
     if session.shows:
-        output.say("3. The moves: copied, flushed, read back, compared, and only then removed from the source")
+        output.say("3. The moves: copy, flush, read back, compare; only then remove the source")
     execution = carry_out(session, engine, plan, selection=Selection())
     cancel.check()
     verdict = proof.compare(before, proof.collect(disks.values(), cancel))
@@ -140,8 +140,8 @@ def _show_result(session: Session, execution: "ScheduleExecution", verdict: proo
 def _proof_lines(verdict: proof.Verdict) -> list[str]:
     if verdict.is_clean:
         return [
-            f"every one of {output.count(verdict.files, 'file')} is there exactly once, with the same content (xxh3-128),",
-            "size, mode, owner, time to the nanosecond, hard links and holes",
+            f"every one of {output.count(verdict.files, 'file')} is there exactly once, and nothing about it changed:",
+            "content (xxh3-128), size, mode, owner, nanosecond times, hard links, holes",
         ]
     kinds = {
         "lost": verdict.lost, "there twice": verdict.doubled, "changed": verdict.changed, "new": verdict.appeared,
