@@ -1,0 +1,132 @@
+"""What the owner wrote down in ``config.toml``, checked in full before anything else happens; never rewritten by us."""
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from rebalancer import records
+from rebalancer.errors import NotFoundError, RefusedError, UsageError
+from rebalancer.quantities import Reserve, parse_reserve, parse_size
+
+
+class DiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[[disk]]``. Sizes as they were written; `load` has proved that they can be read."""
+
+    path: str
+    name: str = ""  # empty: the last part of the path
+    size: str | None = None  # makes a plain folder a disk of that size; None: the path is a mount point
+    reserve: str | None = None  # None: what the run chooses
+
+    @property
+    def size_limit(self) -> int | None:
+        """The limit in bytes; None when there is none."""
+        return None if self.size is None else parse_size(self.size)
+
+    @property
+    def space_to_leave(self) -> Reserve | None:
+        """The reserve of this disk; None when it has none of its own."""
+        return None if self.reserve is None else parse_reserve(self.reserve)
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file; without one, everything is as below."""
+
+    reserve: str | None = None  # for disks and runs that name none of their own
+    disks: tuple[DiskSettings, ...] = field(default=(), name="disk")
+    pool: str | None = None  # a mergerfs mount whose branches are the disks
+
+
+def load(path: Path) -> Settings:
+    """Return the settings; a file that is missing or empty gives the defaults.
+
+    Raises UsageError with the file and the line or the key that is wrong, RefusedError for a file that others can
+    write to, DamagedRecordError for one that is no regular file or cannot be read.
+    """
+    try:
+        data = records.read_bytes(path)
+    except NotFoundError:
+        return Settings()
+    _refuse_if_open_to_others(path)
+    settings = _checked(_parsed(data, path), path)
+    _check_values(settings, path)
+    return settings
+
+
+def check_path(text: str, *, what: str) -> Path:
+    """Return a path that can name a disk; raises UsageError for ``/``, a relative path, ``..`` or a NUL."""
+    if not text.startswith("/"):
+        raise UsageError(f"{what}: {text!r} is not an absolute path")
+    if ".." in text.split("/") or "\0" in text:
+        raise UsageError(f"{what}: {text!r} may not hold '..' or NUL; name the real path")
+    path = Path(os.path.normpath(text.replace("//", "/")))
+    if path == Path("/"):
+        raise UsageError(f"{what}: the root of the file system cannot be a disk")
+    return path
+
+
+def _refuse_if_open_to_others(path: Path) -> None:
+    status = path.lstat()
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise RefusedError(f"{path} belongs to another user (uid {status.st_uid})")
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        raise RefusedError(f"{path} can be written by others; run: chmod go-w {path}")
+
+
+def _parsed(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))  # Windows editors put a byte order mark in front
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}: line {line} is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {_lower(str(error))}") from error
+    except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise UsageError(f"{path}: nested too deeply, or a number that is too long") from error
+
+
+def _checked(values: dict[str, Any], path: Path) -> Settings:
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {_explain(str(error))}") from error
+
+
+def _explain(message: str) -> str:
+    what, _, where = message.partition(" - at `$")
+    key = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", where.strip("`.")).replace(".", ": ")
+    if unknown := re.search(r"unknown field `(.*)`", what):
+        return f"unknown key {unknown[1]!r}" + (f" in {key}" if key else "")
+    what = _lower(what).replace(" | null", "").replace("object", "table").replace("`", "")
+    return f"{key}: {what}" if key else what
+
+
+def _check_values(settings: Settings, path: Path) -> None:
+    if settings.reserve is not None:
+        parse_reserve(settings.reserve, field=f"{path}: reserve")
+    if settings.pool is not None:
+        check_path(settings.pool, what=f"{path}: pool")
+    for number, disk in enumerate(settings.disks, start=1):
+        _check_disk(disk, f"{path}: disk {number}")
+    names = [disk.name for disk in settings.disks if disk.name]
+    paths = [str(check_path(disk.path, what="path")) for disk in settings.disks]
+    for kind, values in (("name", names), ("path", paths)):
+        if twice := next((value for value in values if values.count(value) > 1), None):
+            raise UsageError(f"{path}: two disks have the {kind} {twice!r}")
+
+
+def _check_disk(disk: DiskSettings, where: str) -> None:
+    check_path(disk.path, what=f"{where}: path")
+    if disk.size is not None and parse_size(disk.size, field=f"{where}: size") == 0:
+        raise UsageError(f"{where}: size: a disk of no size holds nothing")
+    if disk.reserve is not None:
+        parse_reserve(disk.reserve, field=f"{where}: reserve")
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,97 @@
+"""The owner's settings: what they give, and what is refused with the file, the line or the key."""
+
+from pathlib import Path
+
+import pytest
+
+from rebalancer import settings
+from rebalancer.errors import DamagedRecordError, RefusedError, UsageError
+from rebalancer.quantities import Reserve
+
+
+def _write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "config.toml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_full_file_is_read(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        'reserve = "5%"\npool = "/mnt/pool"\n'
+        '[[disk]]\npath = "/mnt/a"\nname = "one"\nsize = "10GiB"\nreserve = "50GB"\n[[disk]]\npath = "/mnt/b"\n',
+    )
+
+    loaded = settings.load(path)
+
+    assert (loaded.reserve, loaded.pool) == ("5%", "/mnt/pool")
+    first, second = loaded.disks
+    assert (first.name, first.size_limit, first.space_to_leave) == ("one", 10 * 2**30, Reserve(size=50 * 10**9))
+    assert (second.path, second.size_limit, second.space_to_leave) == ("/mnt/b", None, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"# nothing yet\n"])
+def test_a_file_that_says_nothing_gives_the_defaults(tmp_path: Path, content: bytes) -> None:
+    assert settings.load(_write(tmp_path, content)) == settings.Settings()
+
+
+def test_a_missing_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert settings.load(tmp_path / "config.toml") == settings.Settings()
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    assert settings.load(_write(tmp_path, b'\xef\xbb\xbfreserve = "1GB"\r\n')).reserve == "1GB"
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ('resrve = "5%"', "unknown key 'resrve'"),
+        ('[[disk]]\npath = "/mnt/a"\nsise = "1GB"', "unknown key 'sise' in disk 1"),
+        ('[[disk]]\npath = "/mnt/a"\nsize = 5', "disk 1: size: expected str"),
+        ('[disk]\npath = "/mnt/a"', "disk: expected array"),
+        ('[[disk]]\nname = "a"', "disk 1: table missing required field path"),
+        ("pool = 2026-01-01", "pool: expected str"),
+        ('reserve = "lots"', "reserve: 'lots' is not a size"),
+        ('reserve = "101%"', "not a percentage"),
+        ('[[disk]]\npath = "/mnt/a"\nsize = "0"', "disk 1: size"),
+        ('[[disk]]\npath = "mnt/a"', "not an absolute path"),
+        ('[[disk]]\npath = "/"', "root of the file system"),
+        ('[[disk]]\npath = "//"', "root of the file system"),
+        ('[[disk]]\npath = "/mnt/../etc"', "'..'"),
+        ('pool = "pool"', "pool: 'pool' is not an absolute path"),
+        ('[[disk]]\npath = "/a"\nname = "x"\n[[disk]]\npath = "/b"\nname = "x"', "two disks have the name 'x'"),
+        ('[[disk]]\npath = "/a"\n[[disk]]\npath = "/a/"', "two disks have the path '/a'"),
+        ('reserve = "5%"\n[[disk]\npa', "line 2"),
+        (b'reserve = "5%"\npool = "/\xff"\n', "line 2 is not UTF-8"),
+        ("reserve = " + "[" * 100_000, "nested too deeply"),
+        ("reserve = " + "9" * 5000, "too long"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, content: str | bytes, wanted: str) -> None:
+    path = _write(tmp_path, content)
+
+    with pytest.raises(UsageError) as caught:
+        settings.load(path)
+
+    assert wanted in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    path = _write(tmp_path, "")
+    path.chmod(mode)
+
+    with pytest.raises(RefusedError, match="can be written by others"):
+        settings.load(path)
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    target = _write(tmp_path, "")
+    link = tmp_path / "link.toml"
+    link.symlink_to(target)
+
+    with pytest.raises(DamagedRecordError):
+        settings.load(link)
