@@ -62,14 +62,13 @@ def _disk(number: int, size: int, used: int) -> Disk:
 
 def measure(case: Case, selection: Selection) -> None:
     inventory = generate(case)
-    before = _peak()
     start = time.perf_counter()
     plan = make_plan(inventory, selection)
     seconds = time.perf_counter() - start
     reached = least_bytes_for_spread(sift(inventory, selection, Remainder()), plan.spread_after)
     print(
         f"{selection.strategy.value:7} seed {case.seed:<3} {case.units:>9,} units {case.disks:>4} disks"
-        f"  {seconds:6.2f} s  peak {_peak() >> 20} MiB ({(_peak() - before) >> 20} MiB over the inventory)"
+        f"  {seconds:6.2f} s  peak of the process {_peak() >> 20} MiB"
         f"  {len(plan.moves):>7,} moves {format_size(plan.bytes_to_move):>8}"
         f"  x bound {_ratio(plan.bytes_to_move, plan.lower_bound_bytes)}"
         f" (at the spread reached {_ratio(plan.bytes_to_move, reached)})"

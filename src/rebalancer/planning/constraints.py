@@ -102,17 +102,20 @@ def _exclude_rule(globs: Iterable[str]) -> Rule:
 
     ``*`` also matches a slash; upper and lower case differ.
     """
-    compiled = [(glob, re.compile(fnmatch.translate(glob.rstrip("/"))).match) for glob in globs]
+    matchers = {glob: re.compile(fnmatch.translate(glob.rstrip("/"))).match for glob in globs}
+    matches_any = re.compile("|".join(fnmatch.translate(glob.rstrip("/")) for glob in matchers)).match
     known: dict[str, str] = {"": ""}
 
     def glob_over(path: str) -> str:
         parent = path.rpartition("/")[0]
         if parent not in known:
             known[parent] = glob_over(parent)
-        if known[parent]:
-            return known[parent]
-        endings = [path, *(path[at + 1 :] for at, letter in enumerate(path) if letter == "/")]
-        return next((glob for glob, matches in compiled if any(map(matches, endings))), "")
+        ending = "" if known[parent] else path
+        while ending:
+            if matches_any(ending):
+                return next(glob for glob, matches in matchers.items() if matches(ending))
+            ending = ending.partition("/")[2]
+        return known[parent]
 
     def reason(unit: Unit) -> str:
         for member in unit.members if unit.also else (unit,):
