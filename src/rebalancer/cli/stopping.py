@@ -20,7 +20,7 @@ _REASONS = {
 def stop_on_signals(cancel: Cancel, *, announces: bool = True) -> Iterator[None]:
     """Turn Ctrl-C and its relatives into a request to stop while the block runs; asking again repeats the sentence.
 
-    A signal that was ignored when the program started (``nohup``) stays ignored.
+    The loss of the terminal stays ignored where it was (``nohup``).
     """
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -28,7 +28,8 @@ def stop_on_signals(cancel: Cancel, *, announces: bool = True) -> Iterator[None]
         if announces:
             _announce()
 
-    heard = [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
+    is_detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heard = [number for number in _REASONS if not (is_detached and number == signal.SIGHUP)]
     before = {number: signal.signal(number, ask) for number in heard}
     try:
         yield
