@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from rebalancer.array.discovery import find_disks
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RefusedError, UsageError
 from rebalancer.executions.execution import ScheduleExecution
+from rebalancer.executions.journal import Journal
 from rebalancer.executions.runner import Job, Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.inventory.scan import scan
@@ -22,6 +25,16 @@ from rebalancer.settings import Settings
 from rebalancer.state import StateFolders
 from rebalancer.transfer.messages import Message
 from rebalancer.transfer.operation import Operation
+
+_NOTHING_NEW = Plan(
+    strategy="finish",
+    disks=(),
+    moves=(),
+    bytes_to_move=0,
+    lower_bound_bytes=0,
+    spread_before=0.0,
+    spread_after=0.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,18 @@ class Engine:
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
         """Compute a plan; nothing is changed."""
-        return make_plan(inventory, selection)
+        return make_plan(inventory, self._with_settings(selection))
+
+    def finish_begun(
+        self, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
+    ) -> ScheduleExecution | None:
+        """Finish what an earlier run began and could not end, as an execution; None when there is nothing of that kind.
+
+        A plan is better made afterwards: units that are split between two disks are whole again.
+        """
+        if not any(Journal(self.folders.operations).unfinished(self.disks())):
+            return None
+        return self.run(_NOTHING_NEW, selection, cancel=cancel, on_message=on_message)
 
     def run(
         self, plan: Plan, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
@@ -53,19 +77,25 @@ class Engine:
         Raises UsageError when the plan was made for other disks, RefusedError when one of them must not be
         used now, NotNowError when another run works on one of them.
         """
-        operation = self._operation(plan, selection)
+        operation = self._operation(plan, self._with_settings(selection))
         job = Job(operation=operation, measure=self.disks, max_runtime=selection.max_runtime)
         return Runner(self.folders, cancel, on_message, time.time).run(job)
 
+    def _with_settings(self, selection: Selection) -> Selection:
+        """Fill in what the settings say where the selection says nothing."""
+        return structs.replace(selection, reserve=selection.reserve or self.settings.reserve)
+
     def _operation(self, plan: Plan, selection: Selection) -> Operation:
         now = time.time()
-        disks = tuple(disk for disk in self.disks() if disk.is_usable)
-        _demand_planned_disks(plan, disks, self.disks())
+        planned = {disk.name: disk.reserve_bytes for disk in plan.disks}
+        found = self.disks()
+        disks = tuple(disk for disk in found if disk.is_usable)
+        _demand_planned_disks(plan, found)
         return Operation(
             operation_id=new_operation_id(now=now),
             disks=disks,
             moves=plan.moves,
-            reserves={disk.name: reserve_of(disk, selection) for disk in disks},
+            reserves={disk.name: max(reserve_of(disk, selection), planned.get(disk.name, 0)) for disk in disks},
             verify=selection.verify,
             bandwidth_limit=selection.bandwidth_limit,
             min_age=selection.min_age,
@@ -74,14 +104,12 @@ class Engine:
         )
 
 
-def _demand_planned_disks(plan: Plan, usable: Sequence[Disk], found: Sequence[Disk]) -> None:
+def _demand_planned_disks(plan: Plan, found: Sequence[Disk]) -> None:
     """Make sure that every disk a move names is the one that the plan was made for, and may be used."""
-    wanted = {name for move in plan.moves for name in (move.source, move.destination)}
     paths = {disk.name: disk.path for disk in plan.disks}
-    here = {disk.name: disk.path for disk in usable}
-    refused = {disk.name: disk.reason for disk in found if not disk.is_usable}
-    for name in sorted(wanted):
-        if name in refused:
-            raise RefusedError(f"{name} must not be used now: {refused[name]}")
-        if here.get(name) != paths.get(name):
-            raise UsageError(f"the plan was made for {name} at {paths.get(name)}, which is not a disk of this array")
+    here = {disk.name: disk for disk in found}
+    for name in sorted({name for move in plan.moves for name in (move.source, move.destination)}):
+        if name not in here or here[name].path != paths[name]:
+            raise UsageError(f"the plan was made for {name} at {paths[name]}, which is not a disk of this array")
+        if not here[name].is_usable:
+            raise RefusedError(f"{name} must not be used now: {here[name].reason}")

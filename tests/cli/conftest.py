@@ -119,6 +119,9 @@ class FakeEngine:
         self.selections.append(selection)
         return self.made_plan
 
+    def finish_begun(self, *_arguments: object, **_options: object) -> None:
+        """Nothing was begun earlier."""
+
     def run(
         self, plan: Plan, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
     ) -> ScheduleExecution:

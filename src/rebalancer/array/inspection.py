@@ -57,7 +57,8 @@ def object_by_words(candidate: Candidate, table: MountTable, *, root: Path) -> O
     if any(path.is_relative_to(root / view) for view in _USER_VIEWS):
         return DiskStatus.UNION, f"{path} is a view over the disks; name the disks themselves"
     mount = table.over(path)
-    objection = None if mount is None else _object_to_file_system(path, mount.filesystem)
+    is_folder = candidate.size_limit is not None
+    objection = None if mount is None else _object_to_file_system(path, mount.filesystem, is_folder=is_folder)
     if objection is None and candidate.status is not DiskStatus.OK:
         return candidate.status, candidate.reason
     return objection
@@ -81,7 +82,7 @@ def object_to_sight(path: Path, sight: Sight, *, is_folder: bool) -> Objection |
     mount = sight.mount
     if mount is None:
         return DiskStatus.NOT_MOUNTED, f"what {path} is mounted from is unknown"
-    if objection := _object_to_file_system(path, mount.filesystem):
+    if objection := _object_to_file_system(path, mount.filesystem, is_folder=is_folder):
         return objection
     if not is_folder and mount.point != path:
         return DiskStatus.NOT_MOUNTED, (
@@ -118,7 +119,9 @@ def _sizes(fd: int, limit: int | None) -> tuple[int, int, int]:
     return limit, used, max(0, min(limit - used, free))
 
 
-def _object_to_file_system(path: Path, filesystem: str) -> Objection | None:
+def _object_to_file_system(path: Path, filesystem: str, *, is_folder: bool) -> Objection | None:
+    if filesystem == "overlay" and is_folder:  # the root of a container, where a sample array may live
+        return None
     if filesystem in _UNION:
         return DiskStatus.UNION, f"{path} is a union over other folders ({filesystem}); name the disks below it"
     if filesystem in _REMOTE:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,13 @@ from rebalancer.planning.selection import Selection
 from rebalancer.quantities import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rebalancer.cancel import Cancel
     from rebalancer.engine import Engine
     from rebalancer.executions.execution import ScheduleExecution
     from rebalancer.planning.plan import Plan
+    from rebalancer.transfer.messages import Message
 
 EPILOG = """\
 \b
@@ -53,8 +58,13 @@ def command(context: click.Context, *, selection: Selection, plan_file: Path | N
     session = context.ensure_object(Session)
     if plan_file is not None and (option := typed_option(context, NAMES - _WITH_PLAN)):
         raise UsageError(f"{option}: is decided when a plan is made, not when a saved plan is carried out")
+    plan = documents.read_plan(plan_file) if plan_file is not None else None
+    if plan is not None and not session.disks:
+        session.disks = [f"{disk.path},name={disk.name}" for disk in plan.disks]
     engine = session.engine()
-    plan = documents.read_plan(plan_file) if plan_file is not None else make_plan(session, engine, selection)
+    _finish_begun(session, engine, selection)
+    if plan is None:
+        plan = make_plan(session, engine, selection)
     with output.reader_may_leave():
         _introduce(session, plan)
     if plan.moves and not yes:
@@ -67,20 +77,44 @@ def command(context: click.Context, *, selection: Selection, plan_file: Path | N
 
 def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Selection) -> "ScheduleExecution":
     """Run the plan with its progress shown; signals ask it to stop after the current chunk."""
+    _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
+    with _watched(session) as (cancel, on_message):
+        execution = engine.run(plan, selection, cancel=cancel, on_message=on_message)
+    _log(execution)
+    return execution
+
+
+def _finish_begun(session: Session, engine: "Engine", selection: Selection) -> None:
+    """Let what an earlier run began be finished first, so that the plan is made for whole units.
+
+    Raises CancelledError when it was stopped.
+    """
+    with _watched(session) as (cancel, on_message):
+        execution = engine.finish_begun(selection, cancel=cancel, on_message=on_message)
+    if execution is None:
+        return
+    _log(execution)
+    if execution.exit_code == ExitCode.CANCELLED:
+        raise CancelledError("cancelled while what an earlier run began was being finished; the next run goes on")
+    with output.reader_may_leave():
+        if session.shows:
+            output.say(f"finished what an earlier run began: {output.count(execution.files_moved, 'file')}")
+
+
+@contextmanager
+def _watched(session: Session) -> "Iterator[tuple[Cancel, Callable[[Message], None]]]":
+    """Show progress and turn signals into a request to stop while the block runs."""
     from rebalancer.cancel import Cancel
     from rebalancer.cli import progress
     from rebalancer.cli.stopping import stop_on_signals
 
-    _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
     cancel = Cancel()
     is_drawn = session.shows and output.is_terminal()  # the drawing says it itself
     with (
         stop_on_signals(cancel, announces=not is_drawn and not session.is_quiet),
         progress.of_run(cancel, shows=session.shows, clock=time.monotonic) as on_message,
     ):
-        execution = engine.run(plan, selection, cancel=cancel, on_message=on_message)
-    _log(execution)
-    return execution
+        yield cancel, on_message
 
 
 def _log(execution: "ScheduleExecution") -> None:
