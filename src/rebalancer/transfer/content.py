@@ -51,6 +51,8 @@ def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None
     page cache, so that a move of terabytes does not push out what the host works with.
     """
     digest, written, flushed = Digest(), 0, 0
+    if os.fstat(source).st_blocks * 512 < size:
+        os.ftruncate(copy_fd, size)  # xfs allocates ahead of a growing end, which would fill the holes
     os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     for window in _windows(source, size):
         data = _read_exactly(source, window)
