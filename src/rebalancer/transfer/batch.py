@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rebalancer import linux
 from rebalancer.planning.selection import Verification
 from rebalancer.transfer import commit, content, metadata
-from rebalancer.transfer.failure import ChangedError, FileLeftError, UnitLeftError, VanishedError, explain
+from rebalancer.transfer.failure import ChangedError, FileLeftError, UnitLeftError, explain
 from rebalancer.transfer.item import IN_USE, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
 
@@ -117,6 +117,7 @@ class Batch:
             self._copy_file(item)
 
     def _copy_link(self, item: Item) -> None:
+        item.demand_unchanged()
         place, part = item.places[0], self.route.marks.new_part()
         folder = place.pair.destination
         with folder.changing():
@@ -184,8 +185,6 @@ class Batch:
         """Do one step for one file. A failure of that file is reported; one of the unit is kept for the end."""
         try:
             step()
-        except VanishedError:
-            return False
         except FileLeftError as error:
             self.route.left(path, error)
             return False

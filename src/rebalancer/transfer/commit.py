@@ -273,8 +273,11 @@ def _withdraw(item: Item, route: Route) -> bool:
         return True
     if item.is_link:
         for place in item.appeared:
-            os.unlink(place.name, dir_fd=place.pair.destination.fd)
+            with suppress(FileNotFoundError):
+                os.unlink(place.name, dir_fd=place.pair.destination.fd)
         return True
+    if not os.fstat(item.copy_fd).st_nlink:
+        return True  # whoever removed the file through a union removed our copy with it
     if not _is_copy_untouched(item):
         return False
     parts = [(place, route.marks.new_part()) for place in item.appeared]

@@ -25,7 +25,7 @@ class ChangedError(FileLeftError):
 
 
 class VanishedError(FileLeftError):
-    """The file was removed by somebody before its turn: nothing to move and nothing wrong."""
+    """The file was removed by somebody: nothing to move and nothing wrong, so it is not reported."""
 
 
 @dataclass(eq=False)

@@ -75,10 +75,19 @@ class Item:
         return self.is_leased and not linux.holds_read_lease(self.source_fd)
 
     def demand_unchanged(self) -> None:
-        """Raise ChangedError unless the source is as it was when we took it and nobody waits for it."""
+        """Raise ChangedError unless the source is as it was when we took it and nobody waits for it.
+
+        Raises VanishedError when somebody removed it.
+        """
         if self.is_given_up or self.is_wanted():
             raise ChangedError(IN_USE)
-        if not is_same(self.source_status(), self.status):
+        try:
+            status = self.source_status()
+        except FileNotFoundError as error:
+            raise VanishedError("it was removed while it was moved") from error
+        if not status.st_nlink:
+            raise VanishedError("it was removed while it was moved")
+        if not is_same(status, self.status):
             raise ChangedError("it changed while it was moved")
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
 from rebalancer.quantities import format_size
 from rebalancer.transfer.control import Control
-from rebalancer.transfer.failure import ConflictError, UnitLeftError
+from rebalancer.transfer.failure import ConflictError, UnitLeftError, VanishedError
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.messages import Left, Message, Progress
 
@@ -145,6 +145,9 @@ class Route:
     min_age: int = 0
 
     def left(self, path: bytes, error: Exception) -> None:
+        """Say that something stays, and why; what vanished does not stay."""
+        if isinstance(error, VanishedError):
+            return
         self.report.left(self.source.name, path, str(error), is_conflict=isinstance(error, ConflictError))
 
     def at(self, path: bytes, phase: str) -> None:
