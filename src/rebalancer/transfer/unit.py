@@ -87,8 +87,8 @@ class UnitMover:
     def _tree(self, top: Pair, name: bytes) -> None:
         """Walk a folder depth first with an explicit stack: a tree may be thousands of levels deep."""
         todo: list[tuple[Pair, list[bytes]]] = []
-        self._enter(top, name, todo)
         try:
+            self._enter(top, name, todo)
             while todo:
                 pair, subfolders = todo[-1]
                 if subfolders:
