@@ -143,7 +143,7 @@ def _take(fd: int, places: tuple[Place, ...], seen: os.stat_result, route: Route
         raise ChangedError("another file took its name meanwhile")
     if reason := linux.is_unchangeable(fd):
         raise FileLeftError(f"it is {reason}")
-    if time.time() - status.st_mtime < route.min_age:
+    if route.min_age and time.time() - status.st_mtime < route.min_age:
         raise FileLeftError("it was changed too recently")
     _lease(fd)
     wanted = metadata.of_open_file(fd)
