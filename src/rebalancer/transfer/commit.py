@@ -64,6 +64,10 @@ def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
         )
     except BlockingIOError as error:
         raise ChangedError(IN_USE) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ConflictError("a symbolic link stands at the destination") from error
+        raise
     if lost := metadata.difference(metadata.of_open_file(item.copy_fd), item.metadata):
         raise ConflictError(f"another file stands at the destination ({lost} differs)")
     _demand_equal_content(item, route)
