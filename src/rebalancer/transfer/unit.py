@@ -196,6 +196,8 @@ class UnitMover:
     def _enter_source(
         self, parent: Folder, name: bytes, path: bytes, todo: list[tuple[Folder, bytes, bytes, list[bytes]]]
     ) -> None:
+        if path in self.route.report.left_paths:
+            return  # it stays as a whole
         try:
             folder = Folder(linux.open_beneath(parent.fd, name, os.O_RDONLY | os.O_DIRECTORY))
         except OSError:
