@@ -65,7 +65,7 @@ def measure(case: Case, selection: Selection) -> None:
     start = time.perf_counter()
     plan = make_plan(inventory, selection)
     seconds = time.perf_counter() - start
-    reached = least_bytes_for_spread(sift(inventory, selection, Remainder()), plan.spread_after)
+    reached = least_bytes_for_spread(sift(inventory, selection, Remainder(), spares_use=True), plan.spread_after)
     print(
         f"{selection.strategy.value:7} seed {case.seed:<3} {case.units:>9,} units {case.disks:>4} disks"
         f"  {seconds:6.2f} s  peak of the process {_peak() >> 20} MiB"

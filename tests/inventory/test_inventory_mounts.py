@@ -145,7 +145,7 @@ def test_a_writer_on_btrfs_is_found_although_its_mount_has_another_device(make_d
     with (root / "s/u/log").open("wb"):
         found = scan_disk(root)
 
-    assert left(found)["s/u"].startswith("open for writing by ")
+    assert {unit.path: unit.in_use for unit in found.units}["s/u"].startswith("open for writing by ")
 
 
 def test_a_writer_with_mounts_of_its_own_is_found(make_disk: MakeDisk) -> None:
@@ -160,7 +160,7 @@ def test_a_writer_with_mounts_of_its_own_is_found(make_disk: MakeDisk) -> None:
         found = scan_disk(root)
 
         writer.communicate(b"\n")
-    assert left(found) == {"s/u": f"open for writing by sh, pid {writer.pid}: s/u/log"}
+    assert [unit.in_use for unit in found.units] == [f"open for writing by sh, pid {writer.pid}: s/u/log"]
 
 
 @contextmanager

@@ -322,16 +322,17 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         process.communicate()
 
 
-def test_a_file_open_for_writing_keeps_its_unit_where_it_is(tmp_path: Path, opened: Open) -> None:
+def test_a_file_open_for_writing_is_named_with_its_unit(tmp_path: Path, opened: Open) -> None:
     write(tmp_path / "s/u/sub/log")
     write(tmp_path / "s/other/a")
     pid = opened(tmp_path / "s/u/sub/log", "ab")
 
     units = by_path(scan_folder(tmp_path))
 
-    assert units["s/u"].left_alone.startswith("open for writing by python")
-    assert units["s/u"].left_alone.endswith(f", pid {pid}: s/u/sub/log")
-    assert units["s/other"].left_alone == ""
+    assert units["s/u"].in_use.startswith("open for writing by python")
+    assert units["s/u"].in_use.endswith(f", pid {pid}: s/u/sub/log")
+    assert units["s/u"].left_alone == ""
+    assert units["s/other"].in_use == ""
 
 
 def test_a_file_open_for_reading_may_move(tmp_path: Path, opened: Open) -> None:

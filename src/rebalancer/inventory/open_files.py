@@ -1,4 +1,4 @@
-"""Which files somebody has open for writing, so that a unit in use is not planned.
+"""Which files somebody has open for writing, so that a unit in use is planned only when it must be.
 
 The lease at copying is what protects such a file; this is the early answer. It does not see a file that is written
 through a mapping whose descriptor was closed, nor processes that we may not look into.

@@ -196,7 +196,7 @@ class DiskReading:
         if form in _SPECIAL:
             tally.leave_alone(path, _SPECIAL[form])
         elif status.inode in self._writers and form == stat.S_IFREG:
-            tally.leave_alone(path, self._writers[status.inode])
+            tally.note_use(path, self._writers[status.inode])
 
     def _is_elsewhere(self, status: Status) -> bool:
         """Tell mounts and subvolumes; only folders are asked for their device, overlayfs gives files another one."""

@@ -13,7 +13,7 @@ _SHOWN = 200  # characters of a path in a reason; a path may be longer than a sc
 class Tally:
     """What was found of one unit so far. Of several reasons to leave it alone the first by path stands."""
 
-    __slots__ = ("apparent_bytes", "files", "kind", "newest_mtime", "path", "reason", "size_bytes")
+    __slots__ = ("apparent_bytes", "files", "kind", "newest_mtime", "path", "reason", "size_bytes", "use")
 
     def __init__(self, path: bytes, kind: UnitKind) -> None:
         self.path = path
@@ -23,6 +23,7 @@ class Tally:
         self.files = 0
         self.newest_mtime = 0  # nanoseconds
         self.reason: tuple[bytes, str] | None = None  # the path that is the cause, and the sentence; None: may move
+        self.use: tuple[bytes, str] | None = None  # the first file that somebody writes to, and the sentence
 
     def add(self, files: int, blocks: int, *, length: int, newest: int) -> None:
         """Add files; blocks of 512 bytes, the newest mtime in nanoseconds."""
@@ -46,6 +47,11 @@ class Tally:
         if self.reason is None or path < self.reason[0]:
             self.reason = (path, "; ".join(filter(None, (f"{reason}: {shortened(path)}", detail))))
 
+    def note_use(self, path: bytes, reason: str) -> None:
+        """Note that somebody writes to a file of the unit: it may be over by the time the unit's turn comes."""
+        if self.use is None or path < self.use[0]:
+            self.use = (path, f"{reason}: {shortened(path)}")
+
     def absorb(self, others: "Sequence[Tally]") -> None:
         """Take over what the other members of a hard-link group hold."""
         self.kind = UnitKind.LINKS
@@ -55,6 +61,7 @@ class Tally:
             self.files += other.files
             self.newest_mtime = max(self.newest_mtime, other.newest_mtime)
             self.reason = min((reason for reason in (self.reason, other.reason) if reason), default=None)
+            self.use = min((use for use in (self.use, other.use) if use), default=None)
 
     def unit(self, disk: str, also: "Sequence[Tally]") -> Unit:
         """Return the finished unit; ``also`` are the members that were absorbed."""
@@ -73,6 +80,7 @@ class Tally:
                 Member(path=text, path_base64=raw) for text, raw in (names.encode(other.path) for other in also)
             ),
             left_alone=self.reason[1] if self.reason else "",
+            in_use=self.use[1] if self.use else "",
         )
 
 

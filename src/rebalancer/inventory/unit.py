@@ -39,6 +39,7 @@ class Unit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     also: tuple[Member, ...] = ()  # the further members of a LINKS unit
     newest_mtime: float = 0.0
     left_alone: str = ""  # why it must stay where it is; empty when it may move
+    in_use: str = ""  # what of it is open for writing; it moves only when the goal cannot be reached without it
 
     @property
     def members(self) -> tuple[Member, ...]:

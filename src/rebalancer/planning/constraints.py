@@ -28,13 +28,15 @@ class Places:
     doubled: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def rules_of(inventory: Inventory, selection: Selection, places: Places) -> tuple[Rule, ...]:
+def rules_of(inventory: Inventory, selection: Selection, places: Places, *, spares_use: bool) -> tuple[Rule, ...]:
     """Return the rules that this selection switches on, the most telling reason first.
 
-    Raises UsageError for a share that no disk has.
+    ``spares_use`` leaves units alone of which somebody has a file open for writing. Raises UsageError for a share that no disk has.
     """
     _check_shares(inventory, selection)
     rules = [Rule("left alone", lambda unit: unit.left_alone)]
+    if spares_use:
+        rules.append(Rule("in use", lambda unit: unit.in_use))
     if selection.shares or selection.exclude_shares:
         rules.append(_share_rule(frozenset(selection.shares), frozenset(selection.exclude_shares)))
     if selection.exclude:

@@ -27,12 +27,22 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
     """Return the plan for what a scan found; the same input gives the same plan, in whatever order the units come.
 
     Every move finds room for its unit above the reserve of its destination when the moves before it are done.
-    Raises UsageError for a selection or an inventory that makes no sense, RefusedError for a named disk that
-    cannot be used.
+    A unit of which somebody has a file open for writing would be torn apart, so it moves only when the goal
+    cannot be reached without it. Raises UsageError for a selection or an inventory that makes no sense,
+    RefusedError for a named disk that cannot be used.
     """
     _check(selection)
+    plan, is_reached = _attempt(inventory, selection, spares_use=True)
+    if not is_reached and any(unit.in_use for unit in inventory.units):
+        plan, _ = _attempt(inventory, selection, spares_use=False)
+    check_plan(plan)  # an inventory may come from a file as well
+    return plan
+
+
+def _attempt(inventory: Inventory, selection: Selection, *, spares_use: bool) -> tuple[Plan, bool]:
+    """Return a plan and whether it reaches the goal."""
     remainder = Remainder()
-    situation = sift(inventory, selection, remainder)
+    situation = sift(inventory, selection, remainder, spares_use=spares_use)
     approach = APPROACHES[selection.strategy]
     drawn = approach.draw(situation)
     kept = _within_limit(situation, approach, drawn)
@@ -40,7 +50,8 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
     for step in kept:
         board.take(step)
     explain_limit(situation, drawn[len(kept) :], remainder)
-    if not approach.is_reached(situation, board.used):
+    is_reached = approach.is_reached(situation, board.used)
+    if not is_reached:
         explain_shortfall(board, drawn[len(kept) :], approach.ceilings(situation, board.used), remainder)
     plan = Plan(
         strategy=selection.strategy.value,
@@ -52,8 +63,7 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
         spread_after=spread_of(situation.disks, board.used),
         left_behind=remainder.rows(),
     )
-    check_plan(plan)  # an inventory may come from a file as well
-    return plan
+    return plan, is_reached
 
 
 def _check(selection: Selection) -> None:

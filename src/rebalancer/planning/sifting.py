@@ -16,14 +16,16 @@ from rebalancer.planning.situation import Situation, Stock
 from rebalancer.quantities import format_size
 
 
-def sift(inventory: Inventory, selection: Selection, remainder: Remainder) -> Situation:
+def sift(inventory: Inventory, selection: Selection, remainder: Remainder, *, spares_use: bool) -> Situation:
     """Return what a strategy may decide on, and note every unit of a giving disk that must stay.
+
+    ``spares_use`` lets units stay of which somebody has a file open for writing.
 
     Raises UsageError for an inventory that contradicts itself and for names that nothing has.
     """
     disks = participants_of(inventory.disks, selection)
     places = places_of(inventory.units)
-    rules = rules_of(inventory, selection, places)
+    rules = rules_of(inventory, selection, places, spares_use=spares_use)
     movable = _movable(inventory, disks, rules, remainder)
     for left in inventory.left_alone:
         remainder.add_row(LeftBehind(disk=left.disk, path=left.path, path_base64=left.path_base64, reason=left.reason))
