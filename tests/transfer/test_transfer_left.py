@@ -130,6 +130,22 @@ def test_a_file_edited_in_the_middle_of_its_copy_stays_with_the_edit(bench: Benc
     assert (slow[0] / "s/u/it").read_bytes().startswith(b"edited")
 
 
+def test_a_wanted_file_is_given_up_also_after_another_one_had_to_stay(bench: Bench, slow: tuple[Path, Path]) -> None:
+    def edit() -> None:
+        with (slow[0] / "s/u/it").open("ab") as file:
+            file.write(b"edited")
+
+    (slow[1] / "s/u").mkdir(parents=True)
+    (slow[1] / "s/u/first").write_bytes(b"other")
+    with bench.meanwhile(edit):
+        outcome = bench.move("s/u", *slow)
+
+    assert outcome.conflicts == {b"s/u/first"}
+    assert outcome.left.keys() == {b"s/u/first", b"s/u/it"}
+    assert (slow[0] / "s/u/it").read_bytes().endswith(b"edited")
+    assert own_names(*slow) == []
+
+
 def test_an_edit_that_puts_size_and_time_back_is_seen_all_the_same(bench: Bench, slow: tuple[Path, Path]) -> None:
     path = slow[0] / "s/u/it"
     before = path.stat()

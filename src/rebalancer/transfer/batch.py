@@ -68,7 +68,7 @@ class Batch:
 
     def give_up_wanted(self) -> None:
         """Let everybody who waits for a file have it at once."""
-        for item in self.items:
+        for item in self.items:  # among them some that were dropped in this phase
             if item.is_wanted():
                 item.is_given_up, item.is_leased = True, False
                 linux.release_lease(item.source_fd)

@@ -96,6 +96,7 @@ class Item:
             if fd >= 0:
                 os.close(fd)
         self.source_fd = self.copy_fd = -1
+        self.is_leased = False
         for place in self.places:
             place.pair.release()
         self.places = ()
