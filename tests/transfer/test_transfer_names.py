@@ -81,7 +81,7 @@ def test_a_tree_three_thousand_folders_deep_is_moved(bench: Bench, disks: tuple[
 def test_symlinks_are_moved_as_links_and_never_followed(bench: Bench, disks: tuple[Path, Path], outside: Path) -> None:
     source, destination = disks
     (source / "s/u/folder").mkdir(parents=True)
-    links = {
+    links: dict[str, str | Path] = {
         "absolute": outside / "file",
         "dangling": "nowhere",
         "to a folder": outside,
@@ -169,7 +169,7 @@ def bound(disks: tuple[Path, Path], outside: Path) -> Iterator[Path]:
         at = disks[0] / "s/u/bound"
         at.mkdir(parents=True)
         subprocess.run(["mount", "--bind", outside, at], check=True)
-        stack.callback(subprocess.run, ["umount", at], check=True)
+        stack.callback(lambda: subprocess.run(["umount", at], check=True))
         yield at
 
 
