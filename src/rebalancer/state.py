@@ -38,6 +38,38 @@ class StateFolders:
         return self.config / "operations"
 
     @property
+    def schedules(self) -> Path:
+        return self.config / "schedules"
+
+    @property
+    def statistics(self) -> Path:
+        return self.config / "statistics"
+
+    @property
+    def hold(self) -> Path:
+        """The file whose presence keeps anything new from starting, until `emergency-stop release`."""
+        return self.config / "hold.json"
+
+    @property
+    def audit(self) -> Path:
+        """The log of every control action."""
+        return self.config / "audit.jsonl"
+
+    @property
+    def index(self) -> Path:
+        return self.runtime / "index.sqlite"
+
+    @property
+    def requests(self) -> Path:
+        """Why an execution is asked to stop: written before the signal, read by its supervisor."""
+        return self.runtime / "requests"
+
+    @property
+    def slots(self) -> Path:
+        """Which slot of each schedule fired last."""
+        return self.runtime / "slots"
+
+    @property
     def locks(self) -> Path:
         return self.runtime_root / "locks"
 

@@ -27,7 +27,17 @@ class ProcessIdentity:
     pid_namespace: int  # inode of /proc/PID/ns/pid
     pid: int
     start_ticks: int  # field 22 of /proc/PID/stat, in clock ticks since boot
-    token: str  # carried in the process's environment
+    token: str  # carried in the process's environment; empty for a process that somebody else started
+    pidfd_inode: int = 0  # inode of its pidfd, unique per boot since Linux 6.9; 0 before that
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an execution: due, held, started, paused, asked to stop, ended."""
+
+    at: float  # seconds since 1970 (UTC)
+    what: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,15 @@ class ScheduleExecution:
     bytes_moved: int = 0
     duration_seconds: float = 0.0
     pid: int | None = None
-    cause: str = ""  # one word for why it ended as it did: "done", "left", "cancelled", "error", "lost", "held"
-    process: ProcessIdentity | None = None
+    cause: str = ""  # why it ended as it did, in a word or two: see `outcome`
+    process: ProcessIdentity | None = None  # its supervisor, or the process that `start_execution` was given
+    worker: ProcessIdentity | None = None
+    slot: str = ""  # the scheduled local time it stands for, with its UTC offset; empty when started by hand
+    fired_by: str = "hand"  # "cron", "clock", "catch-up", "retry" or "hand"
+    attempt: int = 1
+    actor: str = ""  # who cancelled it or suspended its schedule
+    held_seconds: float = 0.0  # waiting and pausing, not part of ``duration_seconds``
+    timeline: tuple[Event, ...] = ()
     moves_planned: int = 0
     moves_done: int = 0
     bytes_planned: int = 0
