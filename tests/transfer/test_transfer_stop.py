@@ -10,6 +10,7 @@ import pytest
 import lab
 from lab import MakeDisk
 from rebalancer.errors import CancelledError
+from rebalancer.transfer.messages import Progress
 from transfer.bench import Bench, ended, own_names, wait_until
 
 MIB = 2**20
@@ -105,6 +106,24 @@ def test_a_paused_move_stands_still_and_after_resuming_it_is_finished(bench: Ben
     assert sizes[0] == sizes[1] < SIZE
     assert outcome.left == {}
     assert lab.difference(before, lab.snapshot(disks[1])) == []
+
+
+def test_the_real_worker_says_that_it_is_paused_and_goes_on_when_resumed(
+    bench: Bench, disks: tuple[Path, Path]
+) -> None:
+    operation = bench.operation(["s/u"], *disks, rate=200 * MIB)
+
+    with bench.start(operation) as process:
+        wait_until(lambda: any(disks[1].rglob("*.part")))
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGUSR2)
+        worked = ended(process)
+
+    phases = [message.phase for message in worked.messages if isinstance(message, Progress)]
+    assert phases.count("paused") == 1
+    assert phases[-1] != "paused"
+    assert worked.finished.files_moved == 2
 
 
 def test_a_writer_gets_the_file_also_while_the_move_is_paused(bench: Bench, disks: tuple[Path, Path]) -> None:

@@ -111,6 +111,13 @@ class Report:
         if time.monotonic() - self._last >= _REPORT_EVERY:
             self.progress()
 
+    def paused(self) -> None:
+        """Say that the work stands still; what comes next is told in the phase that it is in."""
+        where = self._where
+        self._where = (*where[:3], "paused")
+        self.progress()
+        self._where = where
+
     def progress(self) -> None:
         self._last = time.monotonic()
         source, destination, path, phase = self._where

@@ -41,6 +41,7 @@ class Worker:
             files_total=sum(move.files for move in operation.moves),
             bytes_total=sum(move.size_bytes for move in operation.moves),
         )
+        control.on_pause = self.report.paused
 
     def work(self, *, only_begun: bool) -> Finished:
         """Do all moves, or after a crash only those that were begun; return what really happened."""
