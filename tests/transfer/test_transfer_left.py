@@ -295,6 +295,34 @@ def test_a_hard_link_group_with_a_name_outside_the_unit_stays_whole(bench: Bench
     assert sorted(os.listdir(destination / "s/u")) == ["first", "last"]
 
 
+@pytest.mark.parametrize("way", [os.O_WRONLY, os.O_RDONLY])
+def test_every_name_of_a_hard_link_group_that_is_in_use_is_reported_with_that_reason(
+    bench: Bench, disks: tuple[Path, Path], way: int
+) -> None:
+    source, destination = disks
+    (source / "s/u/second").hardlink_to(source / "s/u/it")
+
+    with another_process(HOLD, source / "s/u/second", str(way)):
+        outcome = bench.move("s/u", *disks)
+
+    assert outcome.left.keys() == {b"s/u/it", b"s/u/second"}
+    assert all("in use" in reason for reason in outcome.left.values())
+    assert sorted(os.listdir(destination / "s/u")) == ["first", "last"]
+    assert (source / "s/u/it").stat().st_nlink == 2
+
+
+def test_a_file_that_appears_at_the_destination_meanwhile_is_never_replaced(
+    bench: Bench, slow: tuple[Path, Path]
+) -> None:
+    with bench.meanwhile(lambda: (slow[1] / "s/u/it").write_bytes(b"other")):
+        outcome = bench.move("s/u", *slow)
+
+    assert outcome.conflicts == {b"s/u/it"} == set(outcome.left)
+    assert (slow[1] / "s/u/it").read_bytes() == b"other"
+    assert (slow[0] / "s/u/it").stat().st_size == 12 * MIB
+    assert own_names(*slow) == []
+
+
 def test_a_file_named_like_a_temporary_one_of_another_run_stays_and_is_reported(
     bench: Bench, disks: tuple[Path, Path]
 ) -> None:

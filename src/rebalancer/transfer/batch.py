@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rebalancer import linux
@@ -32,7 +33,10 @@ class Batch:
         self.route.control.check()
         taken: list[Item] = []
         opened = self._attempt(
-            places[0].path, "opening", self.route.source, lambda: taken.append(admit(tuple(places), self.route))
+            [place.path for place in places],
+            "opening",
+            self.route.source,
+            lambda: taken.append(admit(tuple(places), self.route)),
         )
         if not opened:
             return
@@ -62,9 +66,10 @@ class Batch:
 
     def let_go(self) -> None:
         """Close everything; the copies that did not become official are removed."""
-        for item in self.items:
-            self._drop(item)
-        self.items, self.size = [], 0
+        with ExitStack() as stack:  # a copy that cannot be removed does not keep the other files from being closed
+            for item in self.items:
+                stack.callback(self._drop, item)
+            self.items, self.size = [], 0
 
     def give_up_wanted(self) -> None:
         """Let everybody who waits for a file have it at once."""
@@ -89,7 +94,7 @@ class Batch:
             self.route.control.check()
             self.route.at(item.path, doing)
             self._read_ahead(number, doing)
-            if self._attempt(item.path, doing, self.route.destination, lambda item=item: step(item)):  # type: ignore[misc]
+            if self._attempt(item.paths, doing, self.route.destination, lambda item=item: step(item)):  # type: ignore[misc]
                 done.append(item)
             else:
                 self._drop(item)
@@ -181,39 +186,43 @@ class Batch:
 
     # -- failures -----------------------------------------------------------------------------------------------
 
-    def _attempt(self, path: bytes, doing: str, disk: OpenDisk, step: Callable[[], None]) -> bool:
+    def _attempt(self, paths: Sequence[bytes], doing: str, disk: OpenDisk, step: Callable[[], None]) -> bool:
         """Do one step for one file. A failure of that file is reported; one of the unit is kept for the end."""
         try:
             step()
         except FileLeftError as error:
-            self.route.left(path, error)
+            self.route.left_all(paths, error)
             return False
         except UnitLeftError as error:
-            self._stop_copying(path, error)
+            self._stop_copying(paths, error)
             return False
         except OSError as error:
-            self._explain(path, doing, disk, error)
+            self._explain(paths, doing, disk, error)
             return False
         return True
 
-    def _explain(self, path: bytes, doing: str, disk: OpenDisk, error: OSError) -> None:
+    def _explain(self, paths: Sequence[bytes], doing: str, disk: OpenDisk, error: OSError) -> None:
         meaning = explain(error, disk=disk.name, doing=doing)
         if isinstance(meaning, UnitLeftError):
-            self._stop_copying(path, meaning)
+            self._stop_copying(paths, meaning)
         elif isinstance(meaning, FileLeftError):
-            self.route.left(path, meaning)
+            self.route.left_all(paths, meaning)
         else:
             raise meaning from error
 
-    def _stop_copying(self, path: bytes, error: UnitLeftError) -> None:
-        self.route.left(path, error)
+    def _stop_copying(self, paths: Sequence[bytes], error: UnitLeftError) -> None:
+        self.route.left_all(paths, error)
         self.failure = self.failure or error
 
     def _drop(self, item: Item) -> None:
         """Let a file go; unless it was moved our copy goes, and the source was never touched."""
         if not item.is_moved:
             self.route.report.dropped(item.copied)
-        if item.part:
-            commit.drop_part(item)
-            self.route.destination.account(-item.allocated)
-        item.close()
+        try:
+            if item.part:
+                commit.drop_part(item)
+                self.route.destination.account(-item.allocated)
+        except OSError as error:
+            raise explain(error, disk=self.route.destination.name, doing="removing a temporary file") from error
+        finally:
+            item.close()

@@ -253,7 +253,7 @@ def _undo(item: Item, route: Route, reason: Exception) -> None:
     if not _unhide(item, route):
         return
     is_withdrawn = _withdraw(item, route)
-    route.left(item.path, reason if is_withdrawn else ConflictError(_BOTH_KEPT))
+    route.left_all(item.paths, reason if is_withdrawn else ConflictError(_BOTH_KEPT))
 
 
 def _unhide(item: Item, route: Route) -> bool:

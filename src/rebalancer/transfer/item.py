@@ -60,6 +60,10 @@ class Item:
         return self.places[0].path
 
     @property
+    def paths(self) -> tuple[bytes, ...]:
+        return tuple(place.path for place in self.places)
+
+    @property
     def is_link(self) -> bool:
         return self.source_fd < 0
 

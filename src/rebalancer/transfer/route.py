@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rebalancer import names
@@ -156,6 +156,11 @@ class Route:
         if isinstance(error, VanishedError):
             return
         self.report.left(self.source.name, path, str(error), is_conflict=isinstance(error, ConflictError))
+
+    def left_all(self, paths: Iterable[bytes], error: Exception) -> None:
+        """Say of every name of a file that it stays, and why."""
+        for path in paths:
+            self.left(path, error)
 
     def at(self, path: bytes, phase: str) -> None:
         self.report.at(self.source.name, self.destination.name, path, phase)
