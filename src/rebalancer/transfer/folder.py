@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.transfer import metadata
-from rebalancer.transfer.failure import ConflictError
+from rebalancer.transfer.failure import ConflictError, explain
 from rebalancer.transfer.marks import Marks
+from rebalancer.transfer.route import Route
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
@@ -96,14 +97,18 @@ class Pair:
         return self.path + b"/" + name if self.path else name
 
 
-def open_child(parent: Pair, name: bytes, marks: Marks) -> Pair:
+def open_child(parent: Pair, name: bytes, route: Route) -> Pair:
     """Open a folder of the source and its twin, which is made, with everything that belongs to it, if missing.
 
-    Raises ConflictError when a file stands there on the destination, OSError as openat2(2) does.
+    Raises OSError, as openat2(2) does, for the source. What the destination refuses is explained: ConflictError
+    when a file stands there, DiskFailedError when the disk fails.
     """
     source = linux.open_beneath(parent.source.fd, name, _FOLDER)
     try:
-        destination, is_new = _open_or_make(parent.destination, name, source, marks)
+        destination, is_new = _open_or_make(parent.destination, name, source, route.marks)
+    except OSError as error:
+        os.close(source)
+        raise explain(error, disk=route.destination.name, doing="making a folder") from error
     except BaseException:
         os.close(source)
         raise

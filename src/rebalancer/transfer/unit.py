@@ -102,7 +102,7 @@ class UnitMover:
     def _enter(self, parent: Pair, name: bytes, todo: list[tuple[Pair, list[bytes]]]) -> None:
         self.route.control.check()
         try:
-            pair = open_child(parent, name, self.route.marks)
+            pair = open_child(parent, name, self.route)
         except FileNotFoundError:
             return
         except FileLeftError as error:
@@ -229,7 +229,7 @@ class UnitMover:
         stack.callback(pair.release)
         for name in path.split(b"/") if path else []:
             try:
-                pair = open_child(pair, name, self.route.marks)
+                pair = open_child(pair, name, self.route)
             except (FileNotFoundError, VanishedError):
                 return None
             except OSError as error:

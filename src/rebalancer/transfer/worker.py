@@ -79,7 +79,8 @@ class Worker:
             try:
                 self._carry_out(move, route, only_begun=only_begun)
             finally:
-                if is_begun(move, route):
+                # on a disk that failed nobody can look, and what we left there waits for its return
+                if {move.source, move.destination} & self.failed.keys() or is_begun(move, route):
                     self.unfinished.append(number)
 
     def _carry_out(self, move: Move, route: Route, *, only_begun: bool) -> None:
@@ -94,16 +95,17 @@ class Worker:
             UnitMover(route).move(move)
             if self.report.files_left_of_unit == 0:
                 self.report.moves_done += 1
-        except UnitLeftError as error:
-            route.left(move.raw_path, error)
-        except DiskFailedError as error:
-            self.failed[error.disk] = error.reason
-            route.left(move.raw_path, error)
+        except (UnitLeftError, DiskFailedError) as error:
+            self._leave(move, route, error)
         except OSError as error:
-            meaning = explain(error, disk=route.destination.name, doing="moving a folder")
-            route.left(move.raw_path, meaning)
+            self._leave(move, route, explain(error, disk=route.destination.name, doing="moving a folder"))
         finally:
             self.report.progress()
+
+    def _leave(self, move: Move, route: Route, error: RebalancerError) -> None:
+        if isinstance(error, DiskFailedError):
+            self.failed[error.disk] = error.reason
+        route.left(move.raw_path, error)
 
     def _route(self, move: Move, stack: ExitStack) -> Route:
         """Open the disks of a move after making sure that they are what they were.
