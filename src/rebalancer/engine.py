@@ -74,8 +74,8 @@ class Engine:
     ) -> ScheduleExecution:
         """Finish what an earlier run began, then carry the plan out; returns the final record.
 
-        Raises UsageError when the plan was made for other disks, RefusedError when one of them must not be
-        used now, NotNowError when another run works on one of them.
+        A disk that must not be used now costs only its own moves. Raises UsageError when the plan was made for
+        other disks, RefusedError when no move is left, NotNowError when another run works on one of the disks.
         """
         operation = self._operation(plan, self._with_settings(selection))
         job = Job(operation=operation, measure=self.disks, max_runtime=selection.max_runtime)
@@ -89,8 +89,8 @@ class Engine:
         now = time.time()
         planned = {disk.name: disk.reserve_bytes for disk in plan.disks}
         found = self.disks()
-        disks = tuple(disk for disk in found if disk.is_usable)
         _demand_planned_disks(plan, found)
+        disks = tuple(disk for disk in found if disk.is_usable or disk.name in _disks_of(plan))
         return Operation(
             operation_id=new_operation_id(now=now),
             disks=disks,
@@ -104,12 +104,18 @@ class Engine:
         )
 
 
+def _disks_of(plan: Plan) -> set[str]:
+    return {name for move in plan.moves for name in (move.source, move.destination)}
+
+
 def _demand_planned_disks(plan: Plan, found: Sequence[Disk]) -> None:
-    """Make sure that every disk a move names is the one that the plan was made for, and may be used."""
+    """Make sure that every disk a move names is the one that the plan was made for, and that one move can be made."""
     paths = {disk.name: disk.path for disk in plan.disks}
     here = {disk.name: disk for disk in found}
-    for name in sorted({name for move in plan.moves for name in (move.source, move.destination)}):
+    for name in sorted(_disks_of(plan)):
         if name not in here or here[name].path != paths[name]:
             raise UsageError(f"the plan was made for {name} at {paths[name]}, which is not a disk of this array")
-        if not here[name].is_usable:
-            raise RefusedError(f"{name} must not be used now: {here[name].reason}")
+    refused = {name for name in _disks_of(plan) if not here[name].is_usable}
+    if plan.moves and all({move.source, move.destination} & refused for move in plan.moves):
+        name = min(refused)
+        raise RefusedError(f"{name} must not be used now: {here[name].reason}")
