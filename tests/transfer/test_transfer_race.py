@@ -16,7 +16,7 @@ import pytest
 from lab import MakeDisk, MountPool
 from transfer.bench import Bench
 
-FILES = 60
+FILES = 100
 ENOUGH = 100  # files moved in each direction
 FIRST_LINE = b"begin 0\n"
 
@@ -41,11 +41,11 @@ while True:
         absent += 1
         continue
     assert os.write(fd, line) == len(line)
-    if number % 3 == 0:
+    if number % 7 == 0:
         time.sleep(0.0005)  # held open for a while
     os.close(fd)
     written.setdefault(name, []).append(number)
-    if number % 2:
+    if number % 20 == 0:
         time.sleep(0.001)
 print(json.dumps({"absent": absent, "written": written}))
 """
