@@ -12,8 +12,9 @@ from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RefusedError, UsageError
 from rebalancer.executions.execution import ScheduleExecution
+from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
-from rebalancer.executions.runner import Job, Runner
+from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
@@ -78,7 +79,12 @@ class Engine:
         other disks, RefusedError when no move is left, NotNowError when another run works on one of the disks.
         """
         operation = self._operation(plan, self._with_settings(selection))
-        job = Job(operation=operation, measure=self.disks, max_runtime=selection.max_runtime)
+        job = Job(
+            disks=lambda: operation.disks,
+            prepare=lambda: operation,
+            measure=self.disks,
+            max_runtime=selection.max_runtime,
+        )
         return Runner(self.folders, cancel, on_message, time.time).run(job)
 
     def _with_settings(self, selection: Selection) -> Selection:

@@ -11,12 +11,15 @@ from rebalancer.errors import NotNowError
 from rebalancer.state import ensure
 
 
-def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitStack) -> None:
+def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitStack) -> tuple[int, ...]:
     """Take the lock of every disk, or none; they are given back when the stack is left.
+
+    Returns their descriptors: a process that inherits them keeps the disks locked for as long as it lives (flock(2)).
 
     Raises NotNowError naming the disk and who works on it. Arrays that share no disk do not wait for each other.
     """
     ensure(folder)
+    held = []
     with ExitStack() as taken:
         for disk in sorted(disks, key=lambda disk: (disk.device, disk.inode)):
             fd = os.open(_path(folder, disk), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -24,7 +27,9 @@ def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitS
             _lock(fd, disk)
             os.ftruncate(fd, 0)
             os.pwrite(fd, holder.encode(), 0)
+            held.append(fd)
         stack.push(taken.pop_all())
+    return tuple(held)
 
 
 def _lock(fd: int, disk: Disk) -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from rebalancer.errors import ExitCode
 from rebalancer.executions.execution import ExecutionStatus
+from rebalancer.executions.request import StopAction, StopRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known when the last worker has ended; counts are sums over all workers of the execution."""
+    """What is known when the work has ended; counts are sums over all operations of the execution."""
 
     files_moved: int = 0
     files_left: int = 0
@@ -18,7 +19,9 @@ class Facts:
     error: str = ""  # what ended the whole work, in the worker's or the supervisor's words
     error_code: ExitCode = ExitCode.FAILED
     is_cancelled: bool = False
-    is_time_up: bool = False
+    request: StopRequest | None = None  # who cancelled it and why, when they said so
+    time_is_up: str = ""  # why its time was over; empty when it was not
+    held: str = ""  # what held it until it could wait no longer
     is_worker_lost: bool = False  # it ended without its last line
     worker_exit_code: int = 0  # negative for the signal that ended it
     is_stuck: bool = False  # KILL was sent and it lives on, waiting for a disk
@@ -35,18 +38,33 @@ class Outcome:
 def judge(facts: Facts) -> Outcome:
     """Return the final state. A run that moved something and left some files is completed, with exit code 1."""
     if facts.is_stuck or facts.is_cancelled:
-        reason = "kill pending: it waits for a disk" if facts.is_stuck else "stopped on request"
-        return Outcome(ExecutionStatus.CANCELLED, ExitCode.CANCELLED, "cancelled", reason)
+        return _stopped(facts)
+    if facts.held:
+        return Outcome(ExecutionStatus.CANCELLED, ExitCode.NOT_NOW, "held", facts.held)
     if facts.is_worker_lost:
         return Outcome(ExecutionStatus.FAILED, ExitCode.FAILED, "lost", _how_it_ended(facts.worker_exit_code))
     if facts.error:
         return Outcome(ExecutionStatus.FAILED, facts.error_code, "error", facts.error)
+    return _completed(facts)
+
+
+def _stopped(facts: Facts) -> Outcome:
+    action = facts.request.action if facts.request is not None else StopAction.CANCEL
+    words = {StopAction.CANCEL: "cancelled", StopAction.SUSPEND: "suspended", StopAction.EMERGENCY: "emergency stop"}
+    reason = facts.request.reason if facts.request is not None and facts.request.reason else "stopped on request"
+    if facts.is_stuck:
+        reason = f"{reason}; kill pending: it waits for a disk"
+    status = ExecutionStatus.SUSPENDED if action is StopAction.SUSPEND else ExecutionStatus.CANCELLED
+    return Outcome(status, ExitCode.CANCELLED, words[action], reason)
+
+
+def _completed(facts: Facts) -> Outcome:
     if facts.files_left:
-        is_nothing_done = not (facts.files_moved or facts.moves_done or facts.is_time_up)
+        is_nothing_done = not (facts.files_moved or facts.moves_done or facts.time_is_up)
         status = ExecutionStatus.FAILED if is_nothing_done else ExecutionStatus.COMPLETED
         return Outcome(status, ExitCode.FAILED, "left", _what_stayed(facts))
-    if facts.is_time_up:
-        return Outcome(ExecutionStatus.COMPLETED, ExitCode.DONE, "time is up", "the maximum run time was reached")
+    if facts.time_is_up:
+        return Outcome(ExecutionStatus.COMPLETED, ExitCode.DONE, "time is up", f"{facts.time_is_up}; the rest waits")
     return Outcome(ExecutionStatus.COMPLETED, ExitCode.DONE, "done")
 
 

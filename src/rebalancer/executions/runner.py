@@ -1,39 +1,31 @@
-"""The supervisor of an execution: records it, locks its disks, starts its worker, watches it, settles it."""
+"""One execution from its first record to its last: waiting, working, concluding."""
 
+import fcntl
+import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from msgspec import structs
-
-from rebalancer import records
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import RebalancerError
-from rebalancer.executions.execution import LEFT_SHOWN, DiskFill, ExecutionStatus, LeftFile, ScheduleExecution
+from rebalancer.errors import CancelledError, RebalancerError
+from rebalancer.executions import request
+from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
+from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
-from rebalancer.executions.locks import lock_disks
 from rebalancer.executions.outcome import Facts, judge
+from rebalancer.executions.process import identity_of
 from rebalancer.executions.store import ExecutionStore, new_id
-from rebalancer.executions.worker_process import GRACE, WorkerProcess
+from rebalancer.executions.supervision import Supervision
+from rebalancer.executions.timeline import Timeline
+from rebalancer.executions.waiting import HeldError, wait_for_turn
+from rebalancer.executions.worker_process import WorkerProcess
+from rebalancer.guards.hold import Hold
 from rebalancer.state import StateFolders, ensure
-from rebalancer.transfer.messages import Finished, Left, Message, Progress
-from rebalancer.transfer.operation import Operation
-
-_PROGRESS_EVERY = 1.0  # seconds between two writes of the live progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What one execution is to do; ``measure`` returns the disks' fill anew, times are in seconds."""
-
-    operation: Operation
-    measure: Callable[[], Sequence[Disk]]
-    schedule_id: str = "manual"
-    max_runtime: int | None = None
+from rebalancer.transfer.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,200 +37,189 @@ class Runner:
     on_message: Callable[[Message], None]
     clock: Callable[[], float]
 
+    @property
+    def store(self) -> ExecutionStore:
+        return ExecutionStore(self.folders.executions)
+
     def run(self, job: Job) -> ScheduleExecution:
         """Finish what earlier runs began on these disks, then carry the job out; returns the final record.
 
-        Raises NotNowError when another run works on one of the disks and RefusedError when the state
-        folder cannot hold the record: then nothing was moved.
+        Raises NotNowError when something holds a job that may not wait, and RefusedError when the state
+        folder cannot hold the record: then nothing was moved and nothing is recorded.
         """
         now = self.clock()
-        execution_id = new_id(job.schedule_id, now=now)
-        store = ExecutionStore(self.folders.executions)
+        execution = new_record(job, now=now)
         with ExitStack() as stack:
-            lock_disks(job.operation.disks, self.folders.locks, holder=f"execution {execution_id}", stack=stack)
-            log = stack.enter_context(_open_log(self.folders.logs, execution_id))
-            supervision = Supervision(
-                self, job, _new_record(job, execution_id, now), Journal(self.folders.operations), log
-            )
-            store.save(supervision.execution)
-            execution = supervision.carry_out(save=store.save)
-            store.save(execution)
-        return execution
+            stack.enter_context(_alive(self.folders.locks, execution.execution_id))
+            log = stack.enter_context(_open_log(self.folders.logs, execution.execution_id))
+            return _Run(self, job, execution, log).carry_out(stack)
 
 
 @dataclass(eq=False)
-class Supervision:
-    """One execution from its first record to its last."""
-
+class _Run:
     runner: Runner
     job: Job
     execution: ScheduleExecution
-    journal: Journal
     log: IO[bytes]
-    started: float = field(default_factory=time.monotonic)
-    left: list[LeftFile] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
-    bytes_moved: int = 0
-    _before: tuple[int, int, int] = (0, 0, 0)  # files, bytes and moves of the workers that have ended
-    _progress_written: float = 0.0
+    supervision: Supervision | None = None
+    _waited_from: float = field(default_factory=time.monotonic)
+    _worked_from: float | None = None
 
-    def carry_out(self, *, save: Callable[[ScheduleExecution], None]) -> ScheduleExecution:
-        """Run the workers one after another and return the final record, whatever happens."""
+    def __post_init__(self) -> None:
+        self.store = self.runner.store
+        self.timeline = Timeline(self.runner.clock)
+        self.timeline.add("due", self.job.slot) if self.job.slot else self.timeline.add("asked for")
+
+    def carry_out(self, stack: ExitStack) -> ScheduleExecution:
         try:
-            for earlier in self.journal.unfinished(self.job.operation.disks):
-                if self._may_go_on():
-                    self._work(self.journal.begin(earlier), earlier, only_begun=True, save=save)
-            operation = self._without_begun_units()
-            if operation.moves and self._may_go_on():
-                self._work(self.journal.begin(operation), operation, only_begun=False, save=save)
-        except RebalancerError as error:
-            self.facts = replace(self.facts, error=str(error), error_code=error.exit_code)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
-            self.facts = replace(self.facts, error=f"unexpected error: {type(error).__name__}: {error}")
-        self._progress_path().unlink(missing_ok=True)
-        return self._final_record()
-
-    def _may_go_on(self) -> bool:
-        facts = self.facts
-        return not (facts.is_cancelled or facts.is_time_up or facts.is_worker_lost or self._stop_reason())
-
-    def _without_begun_units(self) -> Operation:
-        """Leave out units that an earlier run began: they only ever go to the disk they were begun for."""
-        operation = self.job.operation
-        begun = {
-            (move.source, member.raw_path)
-            for earlier in self.journal.unfinished(operation.disks)
-            for move in earlier.moves
-            for member in move.members
-        }
-        moves = [move for move in operation.moves if not any((move.source, m.raw_path) in begun for m in move.members)]
-        return structs.replace(operation, moves=tuple(moves))
-
-    # -- one worker ---------------------------------------------------------------------------------------------
-
-    def _work(
-        self, path: Path, operation: Operation, *, only_begun: bool, save: Callable[[ScheduleExecution], None]
-    ) -> None:
-        """Run one worker to its end and settle the journal with what it says."""
-        self._before = (self.facts.files_moved, self.bytes_moved, self.facts.moves_done)
-        worker = WorkerProcess(path, only_begun=only_begun, log=self.log)
-        self.execution = replace(
-            self.execution, status=ExecutionStatus.RUNNING, pid=worker.identity.pid, process=worker.identity
-        )
-        save(self.execution)
-        finished = self._listen(worker)
-        if self.facts.is_stuck:
-            return
-        code = worker.exit_code()
-        if finished is None:
-            self.facts = replace(self.facts, is_worker_lost=True, worker_exit_code=code)
+            locks = self._wait(stack)
+            self._start(locks, stack)
+        except (CancelledError, HeldError) as error:
+            self._end_without_work(error)
         else:
-            self._add(finished)
-            self.journal.settle(operation, finished.unfinished)
+            self._work()
+        return self._conclude()
 
-    def _listen(self, worker: WorkerProcess) -> Finished | None:
-        finished, asked_at = None, 0.0
-        for message in worker.messages():
-            if isinstance(message, Finished):
-                finished = message
-            elif message is not None:
-                self._hear(message)
-            if not asked_at and self._stop_reason():
-                asked_at = time.monotonic()
-                self._note_stop()
-                worker.ask_to_stop()
-            if asked_at and time.monotonic() - asked_at > GRACE and not worker.kill():
-                self.facts = replace(self.facts, is_stuck=True)
-                break
-        return finished
+    # -- before the work ----------------------------------------------------------------------------------------
 
-    def _hear(self, message: Message) -> None:
-        if isinstance(message, Left):
-            self.facts = replace(
-                self.facts,
-                files_left=self.facts.files_left + 1,
-                first_reason=self.facts.first_reason or message.reason,
-            )
-            if len(self.left) < LEFT_SHOWN:
-                self.left.append(LeftFile(message.disk, message.path, message.reason, message.path_base64))
-        elif isinstance(message, Progress):
-            files, size, moves = self._before
-            self.facts = replace(
-                self.facts, files_moved=files + message.files_moved, moves_done=moves + message.moves_done
-            )
-            self.bytes_moved = size + message.bytes_moved
-            self._write_progress(message)
-        self.runner.on_message(message)
-
-    def _add(self, finished: Finished) -> None:
-        files, size, moves = self._before
-        self.facts = replace(
-            self.facts,
-            files_moved=files + finished.files_moved,
-            moves_done=moves + finished.moves_done,
-            error=self.facts.error or finished.error,
-            is_cancelled=self.facts.is_cancelled or (bool(finished.stopped) and not self.facts.is_time_up),
+    def _wait(self, stack: ExitStack) -> Sequence[int]:
+        return wait_for_turn(
+            self.job,
+            locks=self.runner.folders.locks,
+            holder=f"execution {self.execution.execution_id}",
+            stack=stack,
+            cancel=self.runner.cancel,
+            on_held=self._held,
         )
-        self.bytes_moved = size + finished.bytes_moved
 
-    # -- stopping -----------------------------------------------------------------------------------------------
+    def _held(self, holds: Sequence[Hold]) -> None:
+        for hold in holds:
+            self.timeline.add("held", hold.reason)
+        if not self.store.path_of(self.execution.execution_id).exists():
+            self._save(ExecutionStatus.PENDING)
 
-    def _stop_reason(self) -> str:
-        if self.runner.cancel.is_requested:
-            return self.runner.cancel.reason
-        limit = self.job.max_runtime
-        return "time is up" if limit is not None and time.monotonic() - self.started > limit else ""
+    def _end_without_work(self, error: RebalancerError) -> None:
+        if isinstance(error, HeldError):
+            self.facts = replace(self.facts, held=str(error))
+        else:
+            self.facts = replace(self.facts, is_cancelled=True)
 
-    def _note_stop(self) -> None:
-        is_cancelled = self.runner.cancel.is_requested
-        self.facts = replace(self.facts, is_cancelled=is_cancelled, is_time_up=not is_cancelled)
+    # -- the work -----------------------------------------------------------------------------------------------
 
-    # -- records ------------------------------------------------------------------------------------------------
+    def _start(self, locks: Sequence[int], stack: ExitStack) -> None:
+        """Start the worker, idle, and write the record that names it: one write for the start of an execution."""
+        worker = WorkerProcess(log=self.log, locks=locks)
+        stack.callback(worker.close)
+        folders = self.runner.folders
+        self.timeline.add("started")
+        self._worked_from = time.monotonic()
+        self.supervision = Supervision(
+            job=self.job,
+            worker=worker,
+            journal=Journal(folders.operations),
+            timeline=self.timeline,
+            cancel=self.runner.cancel,
+            progress_path=folders.progress / f"{self.execution.execution_id}.json",
+            on_message=self.runner.on_message,
+        )
+        self.execution = replace(
+            self.execution,
+            worker=worker.identity,
+            disks_before=_fill(self.job.measure()),
+            start_time=self.runner.clock(),
+        )
+        self._save(ExecutionStatus.RUNNING)
 
-    def _write_progress(self, progress: Progress) -> None:
+    def _work(self) -> None:
+        supervision = self.supervision
+        assert supervision is not None  # noqa: S101 - `_start` made it
+        try:
+            supervision.work()
+            self.facts = supervision.facts
+        except CancelledError:
+            self.facts = replace(supervision.facts, is_cancelled=True)
+        except RebalancerError as error:
+            self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
+            self.facts = replace(supervision.facts, error=f"unexpected error: {type(error).__name__}: {error}")
+        supervision.progress_path.unlink(missing_ok=True)
+
+    # -- the record ---------------------------------------------------------------------------------------------
+
+    def _save(self, status: ExecutionStatus) -> None:
+        self.execution = replace(self.execution, status=status, timeline=self.timeline.events())
+        self.store.save(self.execution)
+
+    def _conclude(self) -> ScheduleExecution:
+        execution_id = self.execution.execution_id
+        asked = request.read(self.runner.folders, execution_id) if self.facts.is_cancelled else None
+        outcome = judge(replace(self.facts, request=asked))
         now = time.monotonic()
-        if now - self._progress_written >= _PROGRESS_EVERY:
-            self._progress_written = now
-            ensure(self._progress_path().parent)
-            records.write(self._progress_path(), progress, durable=False)
-
-    def _progress_path(self) -> Path:
-        return self.runner.folders.progress / f"{self.execution.execution_id}.json"
-
-    def _final_record(self) -> ScheduleExecution:
-        outcome = judge(self.facts)
-        return replace(
+        worked = now - self._worked_from if self._worked_from is not None else 0.0
+        paused = self.supervision.paused_seconds if self.supervision is not None else 0.0
+        self.timeline.add("ended", f"{outcome.status.value}: {outcome.error_message or outcome.cause}")
+        self.execution = replace(
             self.execution,
             end_time=self.runner.clock(),
-            status=outcome.status,
             exit_code=int(outcome.exit_code),
             error_message=outcome.error_message,
             cause=outcome.cause,
+            actor=asked.actor if asked is not None else "",
+            duration_seconds=worked - paused,
+            held_seconds=(now - self._waited_from) - worked + paused,
+            pid=None,
+        )
+        if self.supervision is not None:
+            self._add_figures(self.supervision)
+        self._save(outcome.status)
+        request.forget(self.runner.folders, execution_id)
+        return self.execution
+
+    def _add_figures(self, supervision: Supervision) -> None:
+        self.execution = replace(
+            self.execution,
+            operation_id=supervision.operation_id,
             files_moved=self.facts.files_moved,
-            bytes_moved=self.bytes_moved,
+            bytes_moved=supervision.bytes_moved,
+            moves_planned=supervision.moves_planned,
+            bytes_planned=supervision.bytes_planned,
             moves_done=self.facts.moves_done,
             files_left=self.facts.files_left,
-            left=tuple(self.left),
-            duration_seconds=time.monotonic() - self.started,
-            pid=None,
+            left=tuple(supervision.left),
             disks_after=_fill(self.job.measure()),
         )
 
 
-def _new_record(job: Job, execution_id: str, now: float) -> ScheduleExecution:
+def new_record(job: Job, *, now: float) -> ScheduleExecution:
+    """Return the record of an execution that this process stands for."""
     return ScheduleExecution(
-        execution_id=execution_id,
+        execution_id=new_id(job.schedule_id, now=now),
         schedule_id=job.schedule_id,
         start_time=now,
-        operation_id=job.operation.operation_id,
-        moves_planned=len(job.operation.moves),
-        bytes_planned=sum(move.size_bytes for move in job.operation.moves),
-        disks_before=_fill(job.measure()),
+        pid=os.getpid(),
+        process=identity_of(os.getpid(), ""),
+        slot=job.slot,
+        fired_by=job.fired_by,
+        attempt=job.attempt,
     )
 
 
 def _fill(disks: Sequence[Disk]) -> tuple[DiskFill, ...]:
     return tuple(DiskFill(disk.name, disk.path, disk.size_bytes, disk.used_bytes) for disk in disks)
+
+
+@contextmanager
+def _alive(folder: Path, execution_id: str) -> Iterator[None]:
+    """Hold a kernel lock while the supervisor lives; it ends with the process, however that ends (flock(2))."""
+    path = ensure(folder) / f"execution-{execution_id}.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def _open_log(folder: Path, execution_id: str) -> IO[bytes]:

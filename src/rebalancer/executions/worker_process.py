@@ -1,11 +1,11 @@
-"""The worker as its supervisor sees it: started in a session of its own, listened to, stopped with proof."""
+"""The worker as its supervisor sees it: started in a session of its own, told what to do, stopped with proof."""
 
 import os
 import secrets
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,26 +21,38 @@ _POLL = 0.1  # seconds
 
 
 class WorkerProcess:
-    """A running worker. Its messages come in order; its exit code is its own."""
+    """A running worker, idle until it is given an operation. Its messages come in order.
 
-    def __init__(self, operation: Path, *, only_begun: bool, log: IO[bytes]) -> None:
+    It inherits the locks of its disks: when the supervisor is killed, nobody else begins before the worker has ended.
+    """
+
+    def __init__(self, *, log: IO[bytes], locks: Sequence[int]) -> None:
         token = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            _command(operation, only_begun=only_begun),
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "rebalancer.transfer.worker"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             cwd="/",  # no folder of any disk is held by standing in it
             env=_environment(token),
+            pass_fds=tuple(locks),
             start_new_session=True,
         )
         self.identity: ProcessIdentity = identity_of(self._process.pid, token)
         self._buffer = b""
 
+    def begin(self, operation: Path, *, only_begun: bool) -> None:
+        """Give it an operation; its last message about it is `Finished`."""
+        order = {"operation": str(operation), "only_begun": only_begun}
+        try:
+            self._input.write(msgspec.json.encode(order) + b"\n")
+            self._input.flush()
+        except BrokenPipeError:  # it has ended already: `messages` ends too
+            return
+
     def messages(self) -> Iterator[Message | None]:
         """Yield what the worker says, and None several times a second, until it has closed its output."""
-        assert self._process.stdout is not None  # noqa: S101 - Popen was given a pipe
-        fd = self._process.stdout.fileno()
+        fd = self._output.fileno()
         while True:
             if not select.select([fd], [], [], _POLL)[0]:
                 yield None
@@ -58,6 +70,12 @@ class WorkerProcess:
             with ProvenProcess(self.identity) as process:
                 process.ask_to_stop()
 
+    def pause(self, *, paused: bool) -> None:
+        """Ask it to wait after the chunk it is in, or to go on."""
+        if self._process.poll() is None:
+            with ProvenProcess(self.identity) as process:
+                process.pause(paused=paused)
+
     def kill(self) -> bool:
         """End it; returns False when it is stuck in the kernel, waiting for a disk."""
         if self._process.poll() is not None:
@@ -66,15 +84,24 @@ class WorkerProcess:
             return process.kill()
 
     def exit_code(self) -> int:
-        """Wait for the end; returns the exit code, negative for the signal that ended it."""
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        """Let it end and wait for that; returns the exit code, negative for the signal that ended it."""
+        self._input.close()
         return self._process.wait()
 
+    def close(self) -> None:
+        """Let go of the pipes; a worker that still lives notices and ends by itself."""
+        self._input.close()
+        self._output.close()
 
-def _command(operation: Path, *, only_begun: bool) -> list[str]:
-    flags = ["--only-begun"] if only_begun else []
-    return [sys.executable, "-m", "rebalancer.transfer.worker", *flags, str(operation)]
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self._process.stdin is not None  # noqa: S101 - Popen was given a pipe
+        return self._process.stdin
+
+    @property
+    def _output(self) -> IO[bytes]:
+        assert self._process.stdout is not None  # noqa: S101 - Popen was given a pipe
+        return self._process.stdout
 
 
 def _environment(token: str) -> dict[str, str]:

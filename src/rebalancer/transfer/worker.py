@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from rebalancer import linux, records
 from rebalancer.array.discovery import confirm
@@ -52,6 +53,8 @@ class Worker:
                 self._move(number, move, only_begun=only_begun)
             except CancelledError as cancelled:
                 stopped = str(cancelled)
+                if only_begun:  # nobody has looked at the rest yet
+                    self.unfinished += range(number, len(self.operation.moves))
                 break
         if len(self.failed) == len(self.disks):
             error = "; ".join(f"{disk}: {reason}" for disk, reason in self.failed.items())
@@ -142,21 +145,39 @@ class Worker:
         return opened
 
 
+class Order(Struct, frozen=True):
+    """One line on the worker's standard input: an operation's file, and whether it is only to be finished."""
+
+    operation: str
+    only_begun: bool = False
+
+
 def main(arguments: list[str]) -> int:
-    """Carry out the operation file named by the last argument; ``--only-begun`` before it means recovery."""
+    """Carry out the operations named on standard input, one line each, until it ends.
+
+    For tests and for hands: ``[--only-begun] FILE`` carries out one.
+    """
     linux.die_with_parent(signal.SIGTERM)
     control = Control(Cancel())
     control.listen()
-    path = Path(arguments[-1])
-    operation = records.read(path, Operation, limit=records.DOCUMENT_LIMIT)
-    control.limit(operation.bandwidth_limit)
     if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
         control.cancel.request("its supervisor is gone")
     raise_open_limit()
     os.umask(0)  # modes are set explicitly, before anybody can see a name
-    finished = Worker(operation, control, _sender(control)).work(only_begun="--only-begun" in arguments)
-    _sender(control)(finished)
+    send = _sender(control)
+    for order in _orders(arguments):
+        operation = records.read(Path(order.operation), Operation, limit=records.DOCUMENT_LIMIT)
+        control.limit(operation.bandwidth_limit)
+        send(Worker(operation, control, send).work(only_begun=order.only_begun))
     return 0
+
+
+def _orders(arguments: list[str]) -> Iterator[Order]:
+    if arguments:
+        yield Order(arguments[-1], only_begun="--only-begun" in arguments)
+        return
+    for line in sys.stdin.buffer:
+        yield msgspec.json.decode(line, type=Order)
 
 
 def _sender(control: Control) -> Callable[[Message], None]:

@@ -1,0 +1,186 @@
+"""The work of one execution, watched: messages become figures, requests become signals, the rest is concluded."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from msgspec import structs
+
+from rebalancer import records
+from rebalancer.cancel import Cancel
+from rebalancer.executions.execution import LEFT_SHOWN, LeftFile
+from rebalancer.executions.job import Job
+from rebalancer.executions.journal import Journal
+from rebalancer.executions.outcome import Facts
+from rebalancer.executions.timeline import Timeline
+from rebalancer.executions.worker_process import GRACE, WorkerProcess
+from rebalancer.state import ensure
+from rebalancer.transfer.messages import Finished, Left, Message, Progress
+from rebalancer.transfer.operation import Operation
+
+_PROGRESS_EVERY = 1.0  # seconds between two writes of the live progress
+_LOOK_EVERY = 2.0  # seconds between two looks at what may pause the work
+_TIME_IS_UP = "time is up"
+
+
+@dataclass(eq=False, kw_only=True)
+class Supervision:
+    """Takes one worker through the operations of an execution and keeps what is known of it."""
+
+    job: Job
+    worker: WorkerProcess
+    journal: Journal
+    timeline: Timeline
+    cancel: Cancel
+    progress_path: Path
+    on_message: Callable[[Message], None]
+    facts: Facts = field(default_factory=Facts)
+    left: list[LeftFile] = field(default_factory=list)
+    bytes_moved: int = 0
+    moves_planned: int = 0
+    bytes_planned: int = 0
+    operation_id: str = ""
+    paused_seconds: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+    _before: tuple[int, int, int] = (0, 0, 0)  # files, bytes and moves of the operations that have ended
+    _paused_at: float | None = None
+    _looked: float = 0.0
+    _progress_written: float = 0.0
+
+    def work(self) -> None:
+        """Finish what earlier runs began on these disks, then plan and carry out what is to be done."""
+        for earlier in list(self.journal.unfinished(self.job.disks())):
+            if self._may_go_on():
+                self.timeline.add("finishing", f"what operation {earlier.operation_id} began")
+                self._carry_out(earlier, only_begun=True)
+        if not self._may_go_on():
+            return
+        operation = self._without_begun_units(self.job.prepare())
+        self.operation_id = operation.operation_id
+        self.moves_planned = len(operation.moves)
+        self.bytes_planned = sum(move.size_bytes for move in operation.moves)
+        if operation.moves and self._may_go_on():
+            self.timeline.add("moving", f"{len(operation.moves)} units")
+            self._carry_out(operation, only_begun=False)
+        if not self.facts.is_worker_lost and not self.facts.is_stuck:
+            self.worker.exit_code()
+
+    def _may_go_on(self) -> bool:
+        facts = self.facts
+        if facts.is_cancelled or facts.time_is_up or facts.is_worker_lost or facts.is_stuck:
+            return False
+        if self._stop_reason():
+            self._note_stop()
+            return False
+        return True
+
+    def _without_begun_units(self, operation: Operation) -> Operation:
+        """Leave out units that an earlier run began: they only ever go to the disk they were begun for."""
+        begun = {
+            (move.source, member.raw_path)
+            for earlier in self.journal.unfinished(operation.disks)
+            for move in earlier.moves
+            for member in move.members
+        }
+        moves = [move for move in operation.moves if not any((move.source, m.raw_path) in begun for m in move.members)]
+        return structs.replace(operation, moves=tuple(moves))
+
+    # -- one operation ------------------------------------------------------------------------------------------
+
+    def _carry_out(self, operation: Operation, *, only_begun: bool) -> None:
+        """Make the operation durable, give it to the worker, and settle the journal with what it says."""
+        self._before = (self.facts.files_moved, self.bytes_moved, self.facts.moves_done)
+        self.worker.begin(self.journal.begin(operation), only_begun=only_begun)
+        finished = self._listen()
+        if finished is not None:
+            self._add(finished)
+            self.journal.settle(operation, finished.unfinished)
+        elif not self.facts.is_stuck:
+            self.facts = replace(self.facts, is_worker_lost=True, worker_exit_code=self.worker.exit_code())
+
+    def _listen(self) -> Finished | None:
+        """Hear the worker out; returns its last message about the operation, None when it ended without one."""
+        asked_at = 0.0
+        for message in self.worker.messages():
+            if isinstance(message, Finished):
+                return message
+            if message is not None:
+                self._hear(message)
+            if not asked_at and self._stop_reason():
+                asked_at = time.monotonic()
+                self._note_stop()
+                self.worker.ask_to_stop()
+            if asked_at and time.monotonic() - asked_at > GRACE and not self.worker.kill():
+                self.facts = replace(self.facts, is_stuck=True)
+                return None
+            if not asked_at:
+                self._pause_or_go_on()
+        return None
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Left):
+            first_reason = self.facts.first_reason or message.reason
+            self.facts = replace(self.facts, files_left=self.facts.files_left + 1, first_reason=first_reason)
+            if len(self.left) < LEFT_SHOWN:
+                self.left.append(LeftFile(message.disk, message.path, message.reason, message.path_base64))
+        elif isinstance(message, Progress):
+            self._count(message.files_moved, message.bytes_moved, message.moves_done)
+            self._write_progress(message)
+        self.on_message(message)
+
+    def _add(self, finished: Finished) -> None:
+        self._count(finished.files_moved, finished.bytes_moved, finished.moves_done)
+        is_cancelled = self.facts.is_cancelled or (bool(finished.stopped) and not self.facts.time_is_up)
+        self.facts = replace(self.facts, error=self.facts.error or finished.error, is_cancelled=is_cancelled)
+
+    def _count(self, files_moved: int, bytes_moved: int, moves_done: int) -> None:
+        files, size, moves = self._before
+        self.bytes_moved = size + bytes_moved
+        self.facts = replace(self.facts, files_moved=files + files_moved, moves_done=moves + moves_done)
+
+    def _write_progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._progress_written >= _PROGRESS_EVERY:
+            self._progress_written = now
+            ensure(self.progress_path.parent)
+            records.write(self.progress_path, progress, durable=False)
+
+    # -- stopping and pausing -----------------------------------------------------------------------------------
+
+    def _stop_reason(self) -> str:
+        if self.cancel.is_requested:
+            return self.cancel.reason
+        if self.job.max_runtime is not None and self._worked() > self.job.max_runtime:
+            return _TIME_IS_UP
+        return self.job.time_is_over()
+
+    def _note_stop(self) -> None:
+        reason = self._stop_reason()
+        self.timeline.add("asked to stop", reason)
+        if self.cancel.is_requested:
+            self.facts = replace(self.facts, is_cancelled=True)
+        else:
+            self.facts = replace(self.facts, time_is_up=reason)
+
+    def _worked(self) -> float:
+        """Return the seconds of work; the time it was paused does not count."""
+        now = time.monotonic()
+        paused = self.paused_seconds + (now - self._paused_at if self._paused_at is not None else 0.0)
+        return now - self._started - paused
+
+    def _pause_or_go_on(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        reasons = "; ".join(hold.reason for hold in self.job.pauses())
+        if reasons and self._paused_at is None:
+            self._paused_at = now
+            self.timeline.add("paused", reasons)
+            self.worker.pause(paused=True)
+        elif not reasons and self._paused_at is not None:
+            self.paused_seconds += now - self._paused_at
+            self._paused_at = None
+            self.timeline.add("went on")
+            self.worker.pause(paused=False)
