@@ -1,6 +1,6 @@
 """The laboratory: real file systems, real pools, the real program, and a model of what the files must still be."""
 
-from lab.disks import Busy, disk, fill, remount_read_only, used_percent
+from lab.disks import Busy, disk, disk_copy, fill, remount_read_only, used_percent
 from lab.fixtures import MakeDisk, MountPool, RunProgram, StartProgram
 from lab.needs import Lacking, lacking_loop_disks, lacking_mounts, lacking_pools, lacking_root, lacking_tools
 from lab.originals import Entry, difference, snapshot, snapshot_array
@@ -22,6 +22,7 @@ __all__ = [
     "command_line",
     "difference",
     "disk",
+    "disk_copy",
     "environment",
     "fill",
     "lacking_loop_disks",

@@ -37,9 +37,24 @@ def disk(at: Path, file_system: str, size_mib: int, *, options: str = "noatime")
     if file_system == "tmpfs":
         _call("mount", "-t", "tmpfs", "-o", f"{options},size={size_mib}m,mode=755", "tmpfs", str(at))
     else:
-        image = _image(at, file_system, size_mib)
-        # mount sets the loop device up with autoclear: the kernel frees it with the last user of the mount
-        _call("mount", "-t", file_system, "-o", f"loop,{options}", str(image), str(at))
+        _mount_image(_image(at, file_system, size_mib), at, file_system, options=options)
+    try:
+        yield at
+    finally:
+        unmount(at)
+
+
+@contextmanager
+def disk_copy(image: Path, at: Path, file_system: str, *, options: str = "noatime") -> Iterator[Path]:
+    """Mount a copy of an unmounted disk's image, as `disk` leaves it beside its path.
+
+    Only one copy of a btrfs image can be mounted at a time: the kernel takes a second one for the first.
+    """
+    at.mkdir(parents=True, exist_ok=True)
+    copy = at.with_name(f"{at.name}.img")
+    _call("cp", "--sparse=always", str(image), str(copy))
+    unique = ",nouuid" if file_system == "xfs" else ""
+    _mount_image(copy, at, file_system, options=options + unique)
     try:
         yield at
     finally:
@@ -99,6 +114,11 @@ def _image(at: Path, file_system: str, size_mib: int) -> Path:
     mixed = ("--mixed",) if file_system == "btrfs" and size_mib < 110 else ()
     _call(*_MAKE[file_system], *mixed, str(image))
     return image
+
+
+def _mount_image(image: Path, at: Path, file_system: str, *, options: str) -> None:
+    # mount sets the loop device up with autoclear: the kernel frees it with the last user of the mount
+    _call("mount", "-t", file_system, "-o", f"loop,{options}", str(image), str(at))
 
 
 def _call(*command: str) -> None:
