@@ -1,0 +1,252 @@
+"""Killing the real program at chosen moments, and judging what is on the disks right after it."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import lab
+from lab import Entry, Running
+
+PREFIX, HIDDEN, PART = b".rebalancer-", b".hidden", b".part"
+ATTEMPTS = 4  # a kill that came too late is tried again, earlier
+PATIENCE = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """An array before anything was done to it: the image of its full disk, and what its files are."""
+
+    image: Path
+    file_system: str
+    receiver: str  # file system of the empty disk
+    originals: Mapping[bytes, Entry]
+    duration: float  # seconds that the worker takes when nobody kills it
+
+
+@dataclass(slots=True)
+class Array:
+    """One copy of the golden array, with state folders of its own."""
+
+    disks: tuple[Path, Path]
+    state: Path
+
+    @property
+    def arguments(self) -> list[str | Path]:
+        return ["--disk", self.disks[0], "--disk", self.disks[1], "run", "--yes"]
+
+    @property
+    def operations(self) -> list[Path]:
+        return sorted((self.state / "config/operations").glob("*"))
+
+    @property
+    def records(self) -> list[Path]:
+        return sorted((self.state / "config/executions").glob("*.json"))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the campaign saw."""
+
+    hits: Counter[str] = field(default_factory=Counter)  # by who was killed and at which moment
+    too_late: int = 0
+    hidden: int = 0  # files that waited in hidden folders
+    only_hidden: int = 0  # those of them that nobody could see anywhere
+    kills_with_hidden: int = 0
+    on_both: int = 0  # files that were whole on both disks
+    parts: int = 0
+    recoveries: Counter[int] = field(default_factory=Counter)  # runs that were needed
+
+    def note(self, kill: str, aftermath: "Aftermath") -> None:
+        self.hits[kill] += 1
+        self.hidden += len(aftermath.hidden)
+        self.only_hidden += len(aftermath.only_hidden)
+        self.kills_with_hidden += bool(aftermath.hidden)
+        self.on_both += len(aftermath.on_both)
+        self.parts += aftermath.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When to kill: at a random time after what it is named for; the sooner, the more haste."""
+
+    name: str
+    chance: random.Random
+    haste: int = 0
+
+
+@contextmanager
+def array_copy(golden: Golden, folder: Path) -> Iterator[Array]:
+    """Mount a copy of the golden disk beside a new empty one; the images go with the block."""
+    state = folder / "state"
+    state.mkdir(parents=True, mode=0o700)
+    try:
+        with (
+            lab.disk_copy(golden.image, folder / "full", golden.file_system) as full,
+            lab.disk(folder / "empty", golden.receiver, 350) as empty,
+        ):
+            yield Array((full, empty), state)
+    finally:
+        for image in folder.glob("*.img"):
+            image.unlink()
+
+
+# -- who and when ------------------------------------------------------------------------------------------------
+
+
+def worker_of(supervisor: Running) -> int | None:
+    """Return the number of the supervisor's living worker."""
+    with suppress(OSError, IndexError):
+        text = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text()
+        for number in text.split():
+            if b"rebalancer.transfer.worker" in Path(f"/proc/{number}/cmdline").read_bytes():
+                return int(number)
+    return None
+
+
+def is_living(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return text[text.rindex(b")") + 2 : text.rindex(b")") + 3] not in {b"Z", b"X"}
+
+
+def wait_for_worker(supervisor: Running) -> int:
+    deadline = time.monotonic() + PATIENCE
+    while (pid := worker_of(supervisor)) is None:
+        assert supervisor.poll() is None, "the run ended before it had a worker"
+        assert time.monotonic() < deadline, "no worker was started"
+    return pid
+
+
+def wait_for_moment(moment: Moment, array: Array, golden: Golden, worker: int) -> None:
+    """Return when it has come, or when the worker ended before."""
+    share = moment.chance.random() * 0.9 / (moment.haste + 1)
+    if moment.name == "time":
+        time.sleep(share * golden.duration)
+        return
+    count, delay = _COUNTS[moment.name]
+    wanted = 1 + int(share * 6)  # the n-th of its kind
+    while is_living(worker) and count(array) < wanted:
+        pass
+    time.sleep(share * delay)
+
+
+def kill(victim: str, supervisor: Running, worker: int) -> bool:
+    """End one or both as if there were no tomorrow; return whether the worker was alive until then."""
+    numbers = {"worker": [worker], "supervisor": [supervisor.pid], "both": [supervisor.pid, worker]}[victim]
+    handles = []
+    with suppress(ProcessLookupError):
+        handles = [os.pidfd_open(number) for number in numbers]
+    try:
+        for handle in handles if len(handles) > 1 else []:
+            signal.pidfd_send_signal(handle, signal.SIGSTOP)  # neither may answer the other's death
+        was_alive = is_living(worker) and len(handles) == len(numbers)
+        for handle in handles:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        was_alive = False
+    finally:
+        for handle in handles:
+            os.close(handle)
+    return was_alive
+
+
+def _names(root: Path) -> Iterator[bytes]:
+    for _folder, folders, files in os.walk(os.fsencode(root)):
+        yield from folders
+        yield from files
+
+
+def _journals(array: Array) -> int:
+    return 6 * len(array.operations)
+
+
+def _parts(array: Array) -> int:
+    return sum(name.startswith(PREFIX) and name.endswith(PART) for name in _names(array.disks[1]))
+
+
+def _appeared(array: Array) -> int:
+    return sum(not name.startswith(PREFIX) for name in _names(array.disks[1])) // 12
+
+
+def _hidden(array: Array) -> int:
+    return 6 * any(name.startswith(PREFIX) and name.endswith(HIDDEN) for name in _names(array.disks[0]))
+
+
+# what can be counted on the disks at that moment, and for how many seconds afterwards it may last
+_COUNTS: dict[str, tuple[Callable[[Array], int], float]] = {
+    "journal written": (_journals, 0.2),
+    "copying": (_parts, 0.05),
+    "appeared": (_appeared, 0.05),
+    "hidden": (_hidden, 0.09),
+}
+MOMENTS = ("time", *_COUNTS)
+
+
+# -- what is on the disks -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What stands right after a kill, file by file; folders are judged when all is done."""
+
+    lost: list[bytes]
+    halves: list[str]
+    hidden: list[bytes]  # waiting in a hidden folder
+    only_hidden: list[bytes]  # those of them that nobody can see anywhere
+    on_both: list[bytes]
+    parts: int
+
+
+def look(disks: Sequence[Path], originals: Mapping[bytes, Entry]) -> Aftermath:
+    """Compare every visible file with its original, and find those that nobody can see."""
+    visible: Counter[bytes] = Counter()
+    hidden: set[bytes] = set()
+    halves, parts = [], 0
+    for root in disks:
+        for path, entry in lab.snapshot(root).items():
+            folders, _, name = path.rpartition(b"/")
+            if name.startswith(PREFIX) and name.endswith(PART):
+                parts += 1
+            elif folders.rpartition(b"/")[2].startswith(PREFIX):
+                public = folders.rpartition(b"/")[0] + b"/" + name
+                halves += _unlike(originals, public, entry)
+                hidden.add(public)
+            elif entry.kind != "folder":
+                halves += _unlike(originals, path, entry)
+                visible[path] += 1
+    files = {path for path, entry in originals.items() if entry.kind != "folder"}
+    return Aftermath(
+        lost=sorted(files - visible.keys() - hidden),
+        halves=halves,
+        hidden=sorted(hidden),
+        only_hidden=sorted(hidden - visible.keys()),
+        on_both=sorted(path for path, disks_with in visible.items() if disks_with > 1),
+        parts=parts,
+    )
+
+
+def _unlike(originals: Mapping[bytes, Entry], path: bytes, entry: Entry) -> list[str]:
+    """Compare everything but the number of names, which grows and shrinks while a group is moved."""
+    original = originals.get(path)
+    if original is None:
+        return [f"{path!r} appeared"]
+    same = {"links": b"", "link_count": 1}
+    return lab.difference({path: replace(original, **same)}, {path: replace(entry, **same)})  # type: ignore[arg-type]
+
+
+def split_units(disks: Sequence[Path]) -> list[bytes]:
+    """Return the units, which lie directly below the shares, of which each of two disks has a part."""
+    found = [{path for path in lab.snapshot(root) if path.count(b"/") == 1} for root in disks]
+    return sorted(found[0] & found[1])
+
+
+def own_names(disks: Sequence[Path]) -> list[bytes]:
+    return [name for root in disks for name in _names(root) if name.startswith(PREFIX)]
