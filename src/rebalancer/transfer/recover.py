@@ -55,7 +55,7 @@ def _give_back(hidden: int, name: bytes, folder: int, path: bytes, route: Route)
     try:
         linux.rename_no_replace(hidden, name, folder, name)
     except FileExistsError:
-        where = path + b"/" + route.marks.hidden + b"/" + name
+        where = b"/".join((*filter(None, [path]), route.marks.hidden, name))
         route.left(where, ConflictError("a new file took its name after a crash; both are kept"))
 
 
@@ -86,8 +86,7 @@ def _folders(disk: OpenDisk, path: bytes) -> Iterator[tuple[Folder, bytes]]:
     at = b""
     try:
         for name in path.split(b"/"):
-            if at:
-                yield chain[-1], at
+            yield chain[-1], at  # the root too: a share's folder that was being made has its temporary name there
             child = _open(chain[-1], name)
             if child is None:
                 return
