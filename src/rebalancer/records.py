@@ -48,10 +48,11 @@ def read_bytes(path: Path, *, limit: int = RECORD_LIMIT) -> bytes:
     except OSError as error:
         reason = "a symbolic link, not a record" if error.errno == errno.ELOOP else _sentence(error)
         raise DamagedRecordError(str(path), reason) from error
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):  # asked before fdopen, which refuses folders in its own way
+        os.close(fd)
+        raise DamagedRecordError(str(path), "not a regular file")
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise DamagedRecordError(str(path), "not a regular file")
         if status.st_size > limit:
             raise DamagedRecordError(str(path), f"larger than {limit} bytes")
         try:
