@@ -124,6 +124,17 @@ def test_the_same_loose_file_on_two_disks_stays_on_both() -> None:
     assert "music/a.flac" not in [path for path, _, _ in moved(plan)]
 
 
+def test_no_part_of_a_split_folder_leaves_the_disk_where_another_part_arrives() -> None:
+    shows = Inventory(
+        disks=(disk("a", 43 * GB, 20 * GB), disk("b", 247 * GB, 18 * GB)),
+        units=(unit("a", "tv/show", 20 * GB), unit("b", "tv/show", GB // 10)),
+    )
+
+    plan = make_plan(shows, Selection())
+
+    assert moved(plan) == [("tv/show", "a", "b")]
+
+
 def test_a_split_folder_may_move_and_goes_where_a_part_of_it_is() -> None:
     inventory = Inventory(
         disks=(disk("disk1", 100 * GB, 90 * GB), disk("disk2", 100 * GB, 30 * GB), disk("disk3", 100 * GB, 20 * GB)),

@@ -1,5 +1,6 @@
 """The array while a plan is being drawn: every step taken here could be taken on the disks, in this order."""
 
+from collections import Counter
 from heapq import heappop, heappush
 
 from rebalancer.inventory.unit import Unit
@@ -14,13 +15,15 @@ class Board:
     as both copies exist while a unit is on its way.
     """
 
-    __slots__ = ("room", "situation", "steps", "used")
+    __slots__ = ("_arrived", "_left", "room", "situation", "steps", "used")
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
         self.used = situation.used()
         self.room = [disk.room for disk in situation.disks]
         self.steps: list[Step] = []
+        self._arrived: Counter[tuple[str, int]] = Counter()  # parts of split folders, by path and disk
+        self._left: Counter[tuple[str, int]] = Counter()
 
     def unit(self, step: Step) -> Unit:
         return self.situation.stocks[step.source].units[step.unit]
@@ -29,8 +32,15 @@ class Board:
         return self.used[disk] / self.situation.disks[disk].size
 
     def allows(self, step: Step) -> bool:
-        """Say whether the destination can take the unit now and keep its reserve."""
-        return cost_of(self.unit(step)) <= self.room[step.destination]
+        """Say whether the destination can take the unit now and keep its reserve.
+
+        A part of a split folder becomes one with the part that is there. So none leaves where another arrives: both
+        would go.
+        """
+        if cost_of(self.unit(step)) > self.room[step.destination]:
+            return False
+        parts = self._parts(step)
+        return not any(self._arrived[path, step.source] or self._left[path, step.destination] for path in parts)
 
     def take(self, step: Step) -> None:
         unit = self.unit(step)
@@ -39,6 +49,7 @@ class Board:
         self.room[step.source] += unit.size_bytes
         self.room[step.destination] -= cost_of(unit)
         self.steps.append(step)
+        self._count(step, 1)
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -48,6 +59,20 @@ class Board:
         self.used[step.destination] -= unit.size_bytes
         self.room[step.source] -= unit.size_bytes
         self.room[step.destination] += cost_of(unit)
+        self._count(step, -1)
+
+    def _count(self, step: Step, change: int) -> None:
+        for path in self._parts(step):
+            self._arrived[path, step.destination] += change
+            self._left[path, step.source] += change
+
+    def _parts(self, step: Step) -> list[str]:
+        """Return the paths of the unit that other disks have too."""
+        holders = self.situation.holders
+        if not holders:
+            return []
+        unit = self.unit(step)
+        return [member.path for member in (unit.members if unit.also else (unit,)) if member.path in holders]
 
 
 class Receivers:
