@@ -1,0 +1,105 @@
+"""What /proc says of processes (proc(5)): read with the suspicion that any of them may end meanwhile."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TOKEN = "REBALANCER_EXECUTION_TOKEN"  # noqa: S105 - the variable's name, not a secret
+
+_PROC = Path("/proc")
+_FILES_READ = 256  # open files looked at to learn which disk a process waits for
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One process at one moment."""
+
+    pid: int
+    parent: int
+    session: int
+    start_ticks: int  # field 22 of /proc/PID/stat, in clock ticks since boot
+    state: str  # one letter: R, S, D, T, Z …
+    uid: int  # the effective user
+
+
+def boot_id() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def namespace_of(pid: int | str) -> int:
+    """Return the inode of a process's PID namespace; raises OSError when it is gone or not ours to look at."""
+    return os.stat(f"/proc/{pid}/ns/pid").st_ino
+
+
+def facts_of(pid: int) -> Facts | None:
+    """Return what is known of a process; None when there is none of that number."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_bytes()
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()  # the command's name before it may hold ``)`` and spaces
+    return Facts(
+        pid=pid,
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        start_ticks=int(fields[19]),
+        state=fields[0].decode(),
+        uid=uid,
+    )
+
+
+def everybody() -> dict[int, Facts]:
+    """Return every process by its number."""
+    found = (facts_of(int(name)) for name in os.listdir(_PROC) if name.isdecimal())
+    return {facts.pid: facts for facts in found if facts is not None}
+
+
+def token_of(pid: int) -> str:
+    """Return the token in a process's environment; empty when it has none, has ended or is not ours to look at.
+
+    The environment of the last ``exec`` is inherited by every child, also through a double fork and ``setsid``.
+    """
+    prefix = f"{TOKEN}=".encode()
+    try:
+        data = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return ""
+    found = (entry for entry in data.split(b"\0") if entry.startswith(prefix))
+    return next(found, prefix).removeprefix(prefix).decode("ascii", "replace")
+
+
+def untouchable() -> set[int]:
+    """Return the numbers that are never signalled: the first process, this one, and all that it descends from."""
+    found = {0, 1}
+    pid = os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        facts = facts_of(pid)
+        pid = facts.parent if facts is not None else 0
+    return found
+
+
+def kernel_function(pid: int) -> str:
+    """Return the kernel function that a process waits in; empty when the kernel does not tell."""
+    try:
+        name = (_PROC / str(pid) / "wchan").read_text().strip()
+    except OSError:
+        return ""
+    return "" if name == "0" else name
+
+
+def open_files(pid: int) -> list[str]:
+    """Return the paths of a process's open files and its folder, without asking any file system about them."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        links = [f"{folder}/{name}" for name in os.listdir(folder)[:_FILES_READ]]
+    except OSError:
+        links = []
+    found = []
+    for link in [*links, f"/proc/{pid}/cwd"]:
+        try:
+            found.append(os.readlink(link))
+        except OSError:
+            continue
+    return [path for path in found if path.startswith("/")]
