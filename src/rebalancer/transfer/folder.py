@@ -112,14 +112,27 @@ def open_child(parent: Pair, name: bytes, route: Route) -> Pair:
     except BaseException:
         os.close(source)
         raise
-    kept = os.fstat(source)
     return Pair(
         path=parent.join(name),
         source=Folder(source),
-        destination=Folder(destination, kept=(kept.st_atime_ns, kept.st_mtime_ns) if is_new else None),
+        destination=_twin(source, destination, is_new=is_new, is_share=not parent.path),
         others=_open_others(parent.others, name),
         is_new=is_new,
     )
+
+
+def _twin(source: int, destination: int, *, is_new: bool, is_share: bool) -> Folder:
+    """Return the destination's folder, with the source's time if that is newer or the folder is new.
+
+    Unions show the newest of a folder's times; so it is still shown when the source's folder is gone. That of
+    a share stays.
+    """
+    here, there = os.fstat(source), os.fstat(destination)
+    if not is_new and (is_share or here.st_mtime_ns <= there.st_mtime_ns):
+        return Folder(destination)
+    folder = Folder(destination, kept=(here.st_atime_ns, here.st_mtime_ns))
+    with folder.changing():
+        return folder
 
 
 def _open_or_make(folder: Folder, name: bytes, like: int, marks: Marks) -> tuple[int, bool]:
