@@ -1,12 +1,17 @@
 """Arrays for the acceptance tests: disks filled to a percentage with files of every kind, or with a few plain folders."""
 
+import json
 import os
 import random
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import lab
+from lab import Entry, Running, RunProgram, StartProgram
 
 MIB = 2**20
 _TOP_UP = MIB // 4
@@ -91,3 +96,77 @@ def _missing(root: Path, percent: float) -> list[int]:
     wanted = int(figures.f_blocks * percent / 100) - (figures.f_blocks - figures.f_bfree)
     whole, rest = divmod(max(0, wanted * figures.f_frsize), _TOP_UP)
     return [*([_TOP_UP] * whole), *([rest] if rest > _TOP_UP // 4 else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A small array and the program to be run on it."""
+
+    roots: Sequence[Path]
+    state: Path
+    run_program: RunProgram
+    start_program: StartProgram
+    before: dict[bytes, Entry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "before", lab.snapshot_array(self.roots))
+
+    @property
+    def disks(self) -> list[str]:
+        return [f"--disk={root}" for root in self.roots]
+
+    def run(self, *options: str | Path, exit_code: int) -> str:
+        """Run the program and return the words it prints for a person."""
+        return self.run_program("run", "--yes", *self.disks, *options, exit_code=exit_code).stdout
+
+    def start(self, *options: str | Path) -> Running:
+        return self.start_program("run", "--yes", *self.disks, *options)
+
+    def plan(self) -> dict[str, Any]:
+        """Save a plan as `plan_file` and return it."""
+        self.run_program("plan", *self.disks, "--save", self.plan_file, exit_code=0)
+        plan: dict[str, Any] = json.loads(self.plan_file.read_bytes())
+        return plan
+
+    @property
+    def plan_file(self) -> Path:
+        return self.state / "plan.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the last execution left on record."""
+        record: dict[str, Any] = json.loads(max((self.state / "config" / "executions").glob("*.json")).read_bytes())
+        return record
+
+    def place(self, move: dict[str, Any], name: str, *, at: str = "source") -> Path:
+        """Return where a file of a planned move is, or with ``at="destination"`` will be."""
+        return self.root(move[at]).joinpath(move["path"], name)
+
+    def root(self, name: str) -> Path:
+        return next(root for root in self.roots if root.name == name)
+
+    def copying(self) -> tuple[Path, Path]:
+        """Wait until a file is being copied; return its folder on the source and on the destination."""
+        for _ in wait_for("a file to be copied"):
+            for root in self.roots[1:]:
+                for part in root.glob("media/*/.rebalancer-*.part"):
+                    folder = part.parent.relative_to(root)
+                    if part.is_file() and part.stat().st_size:
+                        return self.roots[0] / folder, root / folder
+        raise AssertionError("unreachable")
+
+    def changes(self, roots: Sequence[Path] | None = None) -> list[str]:
+        """Return how the array differs from what it was before, with what the program forgot to remove."""
+        return lab.difference(self.before, lab.snapshot_array(roots or self.roots), ignore_folder_times=True)
+
+    def is_moved(self, move: dict[str, Any]) -> bool:
+        return not self.place(move, "").exists() and self.place(move, "part 1.mkv", at="destination").exists()
+
+
+def wait_for(what: str, *, patience: float = 20) -> Iterator[None]:
+    """Yield again and again until the caller has seen it; fail the test when that takes too long."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.01)
+    raise AssertionError(f"waited {patience} seconds for {what}")
