@@ -103,7 +103,7 @@ def open_child(parent: Pair, name: bytes, route: Route) -> Pair:
     Raises OSError, as openat2(2) does, for the source. What the destination refuses is explained: ConflictError
     when a file stands there, DiskFailedError when the disk fails.
     """
-    source = linux.open_beneath(parent.source.fd, name, _FOLDER)
+    source = open_on_same_volume(parent.source.fd, name)
     try:
         destination, is_new = _open_or_make(parent.destination, name, source, route.marks)
     except OSError as error:
@@ -119,6 +119,15 @@ def open_child(parent: Pair, name: bytes, route: Route) -> Pair:
         others=_open_others(parent.others, name),
         is_new=is_new,
     )
+
+
+def open_on_same_volume(parent: int, name: bytes) -> int:
+    """Open a folder below an open one; EXDEV also for a btrfs subvolume, which openat2(2) does not take for a mount."""
+    fd = linux.open_beneath(parent, name, _FOLDER)
+    if os.fstat(fd).st_dev != os.fstat(parent).st_dev:
+        os.close(fd)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    return fd
 
 
 def _twin(source: int, destination: int, *, is_new: bool, is_share: bool) -> Folder:

@@ -12,7 +12,7 @@ from rebalancer.planning.plan import Move
 from rebalancer.transfer import marks
 from rebalancer.transfer.batch import Batch
 from rebalancer.transfer.failure import FileLeftError, VanishedError, explain
-from rebalancer.transfer.folder import Folder, Pair, open_child
+from rebalancer.transfer.folder import Folder, Pair, open_child, open_on_same_volume
 from rebalancer.transfer.item import Place
 from rebalancer.transfer.route import OpenDisk, Route
 
@@ -199,7 +199,7 @@ class UnitMover:
         if path in self.route.report.left_paths:
             return  # it stays as a whole
         try:
-            folder = Folder(linux.open_beneath(parent.fd, name, os.O_RDONLY | os.O_DIRECTORY))
+            folder = Folder(open_on_same_volume(parent.fd, name))
         except OSError:
             return  # gone, or not ours to enter; what is in it was reported when it was walked
         subfolders = []
