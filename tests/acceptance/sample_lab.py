@@ -19,13 +19,14 @@ _TOP_UP = MIB // 4
 
 def write_disk(root: Path, *, files: int, percent: float, seed: int) -> None:
     """Fill a disk to a percentage with files of every kind; some folders and shares are on every disk so filled."""
-    size = os.statvfs(root).f_blocks * os.statvfs(root).f_frsize
+    figures = os.statvfs(root)
+    size, of_its_own = (blocks * figures.f_frsize for blocks in (figures.f_blocks, figures.f_blocks - figures.f_bfree))
     _write_shared_folder(root, seed)
     ballast = size // 40  # makes what is odd large enough to be among the first to move
     _write_file(root / "media" / f"oddities {seed}" / "ballast.bin", ballast)
     _write_file(root / "media" / f"film {seed}" / "film.mkv", ballast)
     _write_links_across_folders(root, seed)
-    elsewhere = files * 4096 + 4 * MIB + 2 * ballast  # what rounding up to blocks costs, and what is odd
+    elsewhere = of_its_own + files * 4096 + 4 * MIB + 2 * ballast  # what rounding up to blocks costs, and what is odd
     lab.write_tree(root, files=files, seed=seed, total=max(0, int(size * percent / 100 * 0.95) - elsewhere))
     _top_up(root, percent, seed)
 

@@ -3,13 +3,15 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lab
-from acceptance.sample_lab import Scene, marks
+from acceptance.sample_lab import Scene, marks, spread, write_folders
+from lab import MakeDisk, RunProgram, StartProgram
 from lab.disks import unmount
 
 SLOW = "--bandwidth-limit=6MB/s"
@@ -144,6 +146,30 @@ def test_a_disk_that_fails_during_the_run_costs_only_its_own_moves(scene: Scene)
     assert visible >= set(scene.before)
 
 
+@pytest.mark.needs_tool("xfs_io")
+@pytest.mark.parametrize("gone", ["disk1", "disk2"])
+def test_what_a_vanished_disk_held_back_is_moved_once_it_is_back(
+    make_disk: MakeDisk, run_program: RunProgram, start_program: StartProgram, state: Path, gone: str
+) -> None:
+    roots = [make_disk("xfs", 300, name) for name in ("disk1", "disk2")]
+    write_folders(roots[0], 8, size=10 * 2**20)
+    scene = Scene(roots, state, run_program, start_program)
+    running = scene.start("--bandwidth-limit=20MB/s")
+    scene.copying()
+
+    # from here on every call for that file system is answered with EIO, as when its controller is gone
+    subprocess.run(["xfs_io", "-x", "-c", "shutdown -f", scene.root(gone)], check=True, capture_output=True)
+    assert running.wait(60) == 1
+    assert "input/output error" in str(scene.record["left"])
+    for root in roots:
+        unmount(root)
+        subprocess.run(["mount", "-o", "loop,noatime", root.with_name(f"{root.name}.img"), root], check=True)
+    scene.run(exit_code=0)
+
+    assert scene.changes() == []
+    assert spread(roots) < 5
+
+
 def test_after_a_failed_disk_was_repaired_the_next_run_finishes(scene: Scene) -> None:
     scene.plan()
     running = scene.start("--plan", scene.plan_file, SLOW)
@@ -184,6 +210,19 @@ def test_a_disk_that_became_unusable_after_the_plan_costs_only_its_own_moves(sce
     assert all(scene.is_moved(move) for move in moves if move["destination"] == "disk3")
     assert os.listdir(scene.root("disk2")) in ([], ["lost+found"])
     assert scene.changes() == []
+
+
+def test_two_disks_that_are_gone_are_not_taken_for_one(scene: Scene, make_disk: MakeDisk) -> None:
+    scene = replace(scene, roots=[*scene.roots, make_disk("ext4", 48, "disk4")])
+    moves = scene.plan()["moves"]
+    for name in ("disk3", "disk4"):
+        unmount(scene.root(name))
+        scene.root(name).rmdir()  # as udisks removes the mount points that it made
+
+    scene.run("--plan", scene.plan_file, exit_code=1)
+
+    assert {move["destination"] for move in moves} == {"disk2", "disk3", "disk4"}
+    assert all(scene.is_moved(move) for move in moves if move["destination"] == "disk2")
 
 
 def test_a_plan_of_which_no_disk_can_be_used_any_more_is_refused_with_a_sentence(scene: Scene) -> None:

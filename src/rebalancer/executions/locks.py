@@ -12,7 +12,7 @@ from rebalancer.state import ensure
 
 
 def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitStack) -> tuple[int, ...]:
-    """Take the lock of every disk, or none; they are given back when the stack is left.
+    """Take the lock of every usable disk, or none; they are given back when the stack is left.
 
     Returns their descriptors: a process that inherits them keeps the disks locked for as long as it lives (flock(2)).
 
@@ -21,7 +21,8 @@ def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitS
     ensure(folder)
     held = []
     with ExitStack() as taken:
-        for disk in sorted(disks, key=lambda disk: (disk.device, disk.inode)):
+        # what cannot be used is not worked on; and without a mount there is nothing to tell one disk from another by
+        for disk in sorted(filter(_is_usable, disks), key=lambda disk: (disk.device, disk.inode)):
             fd = os.open(_path(folder, disk), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             taken.callback(os.close, fd)
             _lock(fd, disk)
@@ -30,6 +31,10 @@ def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitS
             held.append(fd)
         stack.push(taken.pop_all())
     return tuple(held)
+
+
+def _is_usable(disk: Disk) -> bool:
+    return disk.is_usable
 
 
 def _lock(fd: int, disk: Disk) -> None:
