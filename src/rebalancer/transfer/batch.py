@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.planning.selection import Verification
-from rebalancer.transfer import commit, content, metadata
+from rebalancer.transfer import content, metadata
+from rebalancer.transfer.adopt import adopt
+from rebalancer.transfer.commit import commit
 from rebalancer.transfer.failure import ChangedError, FileLeftError, UnitLeftError, explain
 from rebalancer.transfer.item import IN_USE, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
+from rebalancer.transfer.undo import drop_part
 
 BATCH_BYTES = 64 * 2**20  # a larger file goes alone, so that nobody waits long for the small ones
 _AHEAD = 32  # files that are read ahead of the one being copied
@@ -58,7 +61,7 @@ class Batch:
             if self.items:
                 self._flush()
                 self._for_each("verifying", self._verify)
-                commit.commit(self.items, self.route)
+                commit(self.items, self.route)
         finally:
             self.let_go()
         if self.failure is not None:
@@ -115,7 +118,7 @@ class Batch:
             raise ChangedError("the rest of its folder waits")
         present = [place for place in item.places if place.pair.destination.status(place.name) is not None]
         if present:
-            commit.adopt(item, present, self.route)
+            adopt(item, present, self.route)
         elif item.is_link:
             self._copy_link(item)
         else:
@@ -135,7 +138,7 @@ class Batch:
         self.route.destination.demand_room(min(size, item.status.st_blocks * 512))
         part = self.route.marks.new_part()
         with folder.changing():
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NOATIME
             item.copy_fd = linux.open_beneath(folder.fd, part, flags, 0o600)
             item.part = part
         item.digest, item.copied = content.copy(
@@ -220,7 +223,7 @@ class Batch:
             self.route.report.dropped(item.copied)
         try:
             if item.part:
-                commit.drop_part(item)
+                drop_part(item)
                 self.route.destination.account(-item.allocated)
         except OSError as error:
             raise explain(error, disk=self.route.destination.name, doing="removing a temporary file") from error

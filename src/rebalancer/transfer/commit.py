@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import groupby
 
-from rebalancer import linux, names
+from rebalancer import linux
 from rebalancer.errors import RebalancerError
-from rebalancer.transfer import content, metadata
 from rebalancer.transfer.failure import ChangedError, ConflictError, DiskFailedError, FileLeftError, explain
 from rebalancer.transfer.folder import Pair
 from rebalancer.transfer.item import IN_USE, Item, Place, is_same
 from rebalancer.transfer.route import Route
+from rebalancer.transfer.undo import LOOK_AGAIN, undo
 
 PATIENCE = 2.0  # seconds that a batch waits for readers to close their files
-LOOK_AGAIN = 0.05  # seconds after which an opener that waited for our lease has got its file
 _SYNC_EACH = 4
-_BOTH_KEPT = "it changed on both disks while it was moved: both versions are kept"
 
 
 def commit(items: Sequence[Item], route: Route) -> None:
@@ -44,44 +42,6 @@ def commit(items: Sequence[Item], route: Route) -> None:
             _remove_hidden_folder(pair, route)
     if steps.failure is not None:
         raise steps.failure
-
-
-def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
-    """Take files that stand at the destination as the copy, when they are the same file with equal content.
-
-    Raises ConflictError when anything differs: content, owner, mode, times or attributes.
-    """
-    if item.is_link:
-        _adopt_link(item, present)
-        return
-    first = present[0]
-    status = first.pair.destination.status(first.name)
-    if status is None or any(not _is_at(place, status) for place in present):
-        raise ConflictError("other files stand at the destination")
-    try:
-        item.copy_fd = linux.open_beneath(
-            first.pair.destination.fd, first.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
-    except BlockingIOError as error:
-        raise ChangedError(IN_USE) from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise ConflictError("a symbolic link stands at the destination") from error
-        raise
-    if lost := metadata.difference(metadata.of_open_file(item.copy_fd), item.metadata):
-        raise ConflictError(f"another file stands at the destination ({lost} differs)")
-    _demand_equal_content(item, route)
-    item.is_adopted = True
-
-
-def drop_part(item: Item) -> None:
-    """Remove the temporary name of a copy that will not be used; nothing else is touched."""
-    if not item.part:
-        return
-    folder = item.places[0].pair.destination
-    with folder.changing() as fd, suppress(FileNotFoundError):
-        os.unlink(item.part, dir_fd=fd)
-    item.part = b""
 
 
 # -- 1. and 2. claim, appear --------------------------------------------------------------------------------------------------
@@ -174,7 +134,7 @@ def _flush_names(items: Sequence[Item], route: Route) -> None:
                 os.fsync(fd)
     except OSError as error:
         for item in items:
-            _undo(item, route, DiskFailedError(route.destination.name, "flushing failed"))
+            undo(item, route, DiskFailedError(route.destination.name, "flushing failed"))
         raise explain(error, disk=route.destination.name, doing="flushing") from error
 
 
@@ -245,103 +205,6 @@ def _demand_untouched(item: Item) -> None:
             raise ChangedError(IN_USE) from error
 
 
-# -- undo -------------------------------------------------------------------------------------------------------
-
-
-def _undo(item: Item, route: Route, reason: Exception) -> None:
-    """Give the source its names back, then take away what we put at the destination, if it is still that."""
-    if not _unhide(item, route):
-        return
-    is_withdrawn = _withdraw(item, route)
-    route.left_all(item.paths, reason if is_withdrawn else ConflictError(_BOTH_KEPT))
-
-
-def _unhide(item: Item, route: Route) -> bool:
-    for place in list(item.hidden):
-        where = names.display(place.pair.join(route.marks.hidden + b"/" + place.name))
-        try:
-            linux.rename_no_replace(place.pair.hidden_fd, place.name, place.pair.source.fd, place.name)
-        except FileExistsError:
-            route.left(item.path, ConflictError(f"a new file took its name; the former one is kept as {where}"))
-            return False
-        except OSError as error:
-            route.left(item.path, FileLeftError(f"it waits as {where} for the next run: {error.strerror}"))
-            return False
-        item.hidden.remove(place)
-    return True
-
-
-def _withdraw(item: Item, route: Route) -> bool:
-    """Take the names back that we gave the copy; False when somebody uses or changed it: then it stays."""
-    if not item.appeared:
-        return True
-    if item.is_link:
-        for place in item.appeared:
-            with suppress(FileNotFoundError):
-                os.unlink(place.name, dir_fd=place.pair.destination.fd)
-        return True
-    if not os.fstat(item.copy_fd).st_nlink:
-        return True  # whoever removed the file through a union removed our copy with it
-    if not _is_copy_untouched(item):
-        return False
-    parts = [(place, route.marks.new_part()) for place in item.appeared]
-    for place, part in parts:
-        folder = place.pair.destination.fd
-        linux.rename_no_replace(folder, place.name, folder, part)
-    item.copy_status = os.fstat(item.copy_fd)
-    linux.release_lease(item.copy_fd)
-    time.sleep(LOOK_AGAIN)
-    untouched = _is_copy_untouched(item)
-    for place, part in parts:
-        folder = place.pair.destination.fd
-        if untouched:
-            os.unlink(part, dir_fd=folder)
-        else:
-            linux.rename_no_replace(folder, part, folder, place.name)
-    return untouched
-
-
-def _is_copy_untouched(item: Item) -> bool:
-    try:
-        linux.take_write_lease(item.copy_fd)
-    except BlockingIOError:
-        return False
-    return item.copy_status is not None and is_same(os.fstat(item.copy_fd), item.copy_status)
-
-
-# -- adopting ---------------------------------------------------------------------------------------------------
-
-
-def _adopt_link(item: Item, present: Sequence[Place]) -> None:
-    place = item.places[0]
-    here, there = place.pair.source.fd, present[0].pair.destination.fd
-    try:
-        is_equal = os.readlink(place.name, dir_fd=here) == os.readlink(place.name, dir_fd=there)
-    except OSError as error:
-        raise ConflictError("another file stands at the destination") from error
-    if not is_equal or metadata.difference(metadata.of_link(there, place.name), item.metadata):
-        raise ConflictError("another link stands at the destination")
-    item.is_adopted = True
-
-
-def _demand_equal_content(item: Item, route: Route) -> None:
-    size = item.status.st_size
-    if os.fstat(item.copy_fd).st_size != size:
-        raise ConflictError("another file stands at the destination (the size differs)")
-    digests = []
-    for fd in (item.source_fd, item.copy_fd):
-        is_evicted = content.evict(fd)
-        digests.append(content.read_again(fd, size, is_evicted=is_evicted, on_chunk=lambda _: route.control.check()))
-    if digests[0] != digests[1]:
-        raise ConflictError("another file stands at the destination (the content differs)")
-    item.digest = digests[0]
-
-
-def _is_at(place: Place, status: os.stat_result) -> bool:
-    found = place.pair.destination.status(place.name)
-    return found is not None and (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
-
-
 # -- many items -------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +223,7 @@ class _Steps:
             appeared += self.each(waiting, _claim_and_appear, busy=busy)
             if busy and time.monotonic() > deadline:
                 for item in busy:
-                    _undo(item, self.route, ChangedError(IN_USE))
+                    undo(item, self.route, ChangedError(IN_USE))
                 return appeared
             if waiting := busy:
                 time.sleep(0.02)
@@ -385,11 +248,11 @@ class _Steps:
             step(item, self.route)
         except BlockingIOError:
             if busy is None:
-                _undo(item, self.route, ChangedError(IN_USE))
+                undo(item, self.route, ChangedError(IN_USE))
             else:
                 busy.append(item)
         except FileLeftError as error:
-            _undo(item, self.route, error)
+            undo(item, self.route, error)
         except OSError as error:
             self._explain(item, step, error)
         else:
@@ -399,7 +262,7 @@ class _Steps:
     def _explain(self, item: Item, step: Callable[[Item, Route], None], error: OSError) -> None:
         disk = self.route.destination if step is _claim_and_appear else self.route.source
         meaning = explain(error, disk=disk.name, doing="committing")
-        _undo(item, self.route, meaning)
+        undo(item, self.route, meaning)
         if not isinstance(meaning, FileLeftError):
             self.failure = self.failure or meaning
 

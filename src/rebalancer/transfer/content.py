@@ -105,7 +105,7 @@ def _from_medium(fd: int, *, is_evicted: bool) -> Iterator[int]:
         yield fd
         return
     try:
-        direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC | os.O_NONBLOCK)
+        direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT | os.O_NOATIME | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         yield fd
         return
