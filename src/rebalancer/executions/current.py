@@ -1,0 +1,125 @@
+"""Executions as they stand now: a record whose process is gone is settled, and written back for the next reader."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebalancer import names, records
+from rebalancer.errors import RebalancerError, RefusedError
+from rebalancer.executions import process
+from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
+from rebalancer.executions.settle import Remains, settled
+from rebalancer.executions.store import ExecutionStore
+from rebalancer.executions.turns import is_taken
+from rebalancer.state import StateFolders
+from rebalancer.transfer.messages import Progress
+
+_TAIL = 4096  # bytes of a log in which a crash is looked for
+_CRASHES = (b"Traceback (most recent call last)", b"Fatal Python error")
+_TRIES = 5  # a record that changes each time it is looked at has somebody who looks after it
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is asked of the machine to tell whether an execution lives."""
+
+    boot_id: str
+    pid_namespace: int
+    is_alive: Callable[[ProcessIdentity], bool]
+
+
+def this_machine() -> Machine:
+    return Machine(process.boot_id(), os.stat("/proc/self/ns/pid").st_ino, process.is_alive)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Reads records and settles them; ``clock`` returns seconds since 1970 (UTC)."""
+
+    folders: StateFolders
+    store: ExecutionStore
+    clock: Callable[[], float]
+    machine: Callable[[], Machine] = this_machine
+
+    def load(self, execution_id: str) -> ScheduleExecution:
+        """Return one execution as it stands; raises NotFoundError or DamagedRecordError."""
+        return self.of(self.store.load(execution_id))
+
+    def of(self, execution: ScheduleExecution) -> ScheduleExecution:
+        """Return the execution as it stands, when its record has just been read.
+
+        1. See whether its process lives.  2. Only if the record still says the same afterwards, settle it: a
+        supervisor writes its last record before it ends.  3. Write that down for the next reader, if that is possible.
+        """
+        for _ in range(_TRIES):
+            now_known = self._settled(execution)
+            if now_known is execution:
+                return execution
+            try:
+                if self.store.update(now_known, seen=execution):
+                    return now_known
+            except RefusedError:  # a state folder that cannot be written: the answer is right all the same
+                return now_known
+            execution = self.store.load(execution.execution_id)
+        return execution
+
+    def _settled(self, execution: ScheduleExecution) -> ScheduleExecution:
+        if execution.status.is_final:
+            return execution
+        machine = self.machine()
+        return settled(
+            execution,
+            boot_id=machine.boot_id,
+            is_alive=lambda identity: self._is_alive(identity, machine, execution.execution_id),
+            now=self.clock(),
+            remains=self._remains(execution),
+        )
+
+    def _is_alive(self, identity: ProcessIdentity, machine: Machine, execution_id: str) -> bool:
+        if identity.pid_namespace == machine.pid_namespace:
+            return machine.is_alive(identity)
+        return self._holds_its_lock(execution_id)  # a process of another container cannot be looked at
+
+    def _holds_its_lock(self, execution_id: str) -> bool:
+        try:
+            fd = os.open(
+                self.folders.locks / f"execution-{execution_id}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            )
+        except OSError:
+            return False
+        try:
+            return not is_taken(fd, patience=0.0)
+        finally:
+            os.close(fd)
+
+    def _remains(self, execution: ScheduleExecution) -> Remains:
+        path = self.folders.progress / f"{execution.execution_id}.json"
+        progress, seen = None, None
+        with suppress(RebalancerError, OSError):
+            progress = records.read(path, Progress)
+            seen = path.stat().st_mtime
+        return Remains(progress, seen, self._last_words(execution.execution_id))
+
+    def _last_words(self, execution_id: str) -> str:
+        """Return the last line of a crash that the log ends with; nothing when it does not."""
+        tail = _end_of(self.folders.logs / f"{execution_id}.log")
+        if not any(crash in tail for crash in _CRASHES):
+            return ""
+        lines = tail.decode(errors="replace").strip().splitlines()
+        return names.display(lines[-1].strip())[:200]
+
+
+def _end_of(path: Path) -> bytes:
+    """Return the last bytes of a regular file; none when it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.pread(fd, _TAIL, max(0, os.fstat(fd).st_size - _TAIL))
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

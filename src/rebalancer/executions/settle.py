@@ -1,0 +1,98 @@
+"""What became of an execution whose process is gone, told from its record and from what it left behind: pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from rebalancer.errors import ExitCode
+from rebalancer.executions.checking import LARGEST
+from rebalancer.executions.execution import Event, ExecutionStatus, ProcessIdentity, ScheduleExecution
+from rebalancer.transfer.messages import Progress
+
+LOST = "lost"  # the cause in the record
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What an execution left in the runtime folder."""
+
+    progress: Progress | None = None  # what it last said of itself; None: nothing that can be believed
+    last_seen: float | None = None  # seconds since 1970 (UTC) of its last sign of life; None: none is left
+    last_words: str = ""  # the last line of a crash in its log
+
+
+NOTHING = Remains()
+
+
+def settled(
+    execution: ScheduleExecution,
+    *,
+    boot_id: str,
+    is_alive: Callable[[ProcessIdentity], bool],
+    now: float,
+    remains: Remains = NOTHING,
+) -> ScheduleExecution:
+    """Return the execution as it really stands: unchanged when it is final or lives, else failed, with the reason.
+
+    It lives as long as its supervisor or its worker does. Counts are the last ones that it told; when nothing tells
+    how long it worked, its duration is 0, so that the time a machine was switched off never counts as work.
+    """
+    if execution.status.is_final:
+        return execution
+    processes = [process for process in (execution.process, execution.worker) if process is not None]
+    if any(process.boot_id == boot_id and is_alive(process) for process in processes):
+        return execution
+    is_reboot = bool(processes) and all(process.boot_id != boot_id for process in processes)
+    reason = f"lost: {_how(execution, remains, is_reboot=is_reboot)}"
+    return _ended(_with_last_figures(execution, remains.progress), reason, now=now, last_seen=remains.last_seen)
+
+
+def _how(execution: ScheduleExecution, remains: Remains, *, is_reboot: bool) -> str:
+    if execution.process is None and execution.worker is None:
+        return "its record does not say which process it was"
+    if is_reboot:
+        return "the machine was restarted"
+    if remains.last_words:
+        return f"its supervisor crashed: {remains.last_words}"
+    if execution.status is ExecutionStatus.PENDING:
+        return "its supervisor was killed before the work began"
+    if execution.worker is None and execution.process is not None and not _is_ours(execution):
+        return "its process ended without saying how"
+    return "its supervisor was killed"
+
+
+def _is_ours(execution: ScheduleExecution) -> bool:
+    """Return whether one of our supervisors wrote the record; `start_execution` also records foreign processes."""
+    return bool(execution.timeline)
+
+
+def _with_last_figures(execution: ScheduleExecution, progress: Progress | None) -> ScheduleExecution:
+    if progress is None or not _is_believable(progress):
+        return execution
+    return replace(
+        execution,
+        files_moved=max(execution.files_moved, progress.files_moved),
+        bytes_moved=max(execution.bytes_moved, progress.bytes_moved),
+        moves_done=max(execution.moves_done, progress.moves_done),
+        moves_planned=max(execution.moves_planned, progress.moves_total),
+    )
+
+
+def _is_believable(progress: Progress) -> bool:
+    figures = (progress.files_moved, progress.bytes_moved, progress.moves_done, progress.moves_total)
+    return min(figures) >= 0 and max(figures) <= LARGEST
+
+
+def _ended(execution: ScheduleExecution, reason: str, *, now: float, last_seen: float | None) -> ScheduleExecution:
+    end = now if last_seen is None else min(now, max(last_seen, execution.start_time))
+    worked = 0.0 if last_seen is None else max(0.0, end - execution.start_time)
+    return replace(
+        execution,
+        status=ExecutionStatus.FAILED,
+        end_time=max(0.0, end),
+        exit_code=int(ExitCode.FAILED),
+        error_message=reason,
+        cause=LOST,
+        duration_seconds=max(execution.duration_seconds, worked),
+        pid=None,
+        timeline=(*execution.timeline, Event(now, "ended", f"failed: {reason}")),
+    )
