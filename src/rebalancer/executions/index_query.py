@@ -1,0 +1,118 @@
+"""The questions that the index answers; each is read from one of its sorted copies, not from the rows."""
+
+import os
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
+from rebalancer.executions.statistics import Spread, rank_of
+from rebalancer.executions.totals import Totals, added
+
+_LOW = 2**30  # sums are made of high and low parts, so that no sum of planted figures overflows 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are asked for; None: any. ``since`` is seconds since 1970 (UTC)."""
+
+    schedule_id: str | None = None
+    status: ExecutionStatus | None = None
+    since: float | None = None
+
+    def fits(self, execution: ScheduleExecution) -> bool:
+        return (
+            self.schedule_id in {None, execution.schedule_id}
+            and self.status in {None, execution.status}
+            and (self.since is None or execution.start_time >= self.since)
+        )
+
+
+def newest(database: Connection, wanted: Filter, *, limit: int) -> list[str]:
+    """Return the ids of the newest executions that have ended and fit, newest first."""
+    rows = database.execute(
+        "SELECT name FROM execution INDEXED BY newest WHERE is_final = 1 AND start >= ?"
+        " AND schedule_id = coalesce(?, schedule_id) AND status = coalesce(?, status)"
+        " ORDER BY start DESC, name DESC LIMIT ?",
+        (wanted.since or 0.0, wanted.schedule_id, wanted.status and wanted.status.value, max(0, limit)),
+    )
+    return [name for (name,) in rows]
+
+
+def active(database: Connection) -> list[str]:
+    return [name for (name,) in database.execute("SELECT name FROM execution WHERE is_final = 0")]
+
+
+def schedule_ids(database: Connection) -> list[str]:
+    rows = database.execute("SELECT DISTINCT schedule_id FROM execution INDEXED BY figures ORDER BY schedule_id")
+    return [schedule_id for (schedule_id,) in rows]
+
+
+def damaged(database: Connection) -> list[tuple[str, str]]:
+    """Return file name and reason."""
+    return [(os.fsdecode(raw), reason) for raw, reason in database.execute("SELECT name, reason FROM damaged")]
+
+
+def figures(database: Connection, schedule_id: str, without: AbstractSet[str]) -> tuple[Totals, Spread]:
+    """Return the sums over a schedule's records but those ``without``, and how durations and speeds lie."""
+    recorded = added(_totals_by_status(database, schedule_id, _of_schedule(database, schedule_id, without)))
+    return recorded, _spread(database, schedule_id)
+
+
+def _of_schedule(database: Connection, schedule_id: str, names: AbstractSet[str]) -> list[str]:
+    """Return those of the names that are records of the schedule: hardly ever any."""
+    found = []
+    for name in names:
+        row = database.execute("SELECT schedule_id FROM execution WHERE name = ?", (name,)).fetchone()
+        if row == (schedule_id,):
+            found.append(name)
+    return found
+
+
+def _totals_by_status(database: Connection, schedule_id: str, without: list[str]) -> list[Totals]:
+    database.execute("CREATE TEMP TABLE IF NOT EXISTS passed_over (name TEXT PRIMARY KEY)")
+    database.execute("DELETE FROM passed_over")
+    database.executemany("INSERT INTO passed_over VALUES (?)", [(name,) for name in without])
+    condition = "AND name NOT IN passed_over" if without else ""
+    rows = database.execute(
+        f"SELECT status, count(*), total(duration > 0), total(duration), sum(files / {_LOW}), sum(files % {_LOW}),"  # noqa: S608
+        f" sum(bytes / {_LOW}), sum(bytes % {_LOW}), max(duration), min(start), max(start)"
+        f" FROM execution INDEXED BY figures WHERE schedule_id = ? {condition} GROUP BY status",
+        (schedule_id,),
+    )
+    return [_totals(row) for row in rows]
+
+
+def _totals(row: tuple[str, int, float, float, int, int, int, int, float, float, float]) -> Totals:
+    status, count, ran, duration, files_high, files_low, bytes_high, bytes_low, longest, first, last = row
+    known = ExecutionStatus(status)
+    return Totals(
+        **{known.value if known.is_final else "active": count},
+        ran=int(ran),
+        duration_seconds=duration,
+        files_moved=files_high * _LOW + files_low,
+        bytes_moved=bytes_high * _LOW + bytes_low,
+        longest_seconds=longest,
+        first_start=first,
+        last_start=last,
+        last_success=last if known is ExecutionStatus.COMPLETED else 0.0,
+        last_failure=last if known is ExecutionStatus.FAILED else 0.0,
+    )
+
+
+def _spread(database: Connection, schedule_id: str) -> Spread:
+    return Spread(
+        median_duration=_percentile(database, schedule_id, "duration", percent=50),
+        p95_duration=_percentile(database, schedule_id, "duration", percent=95),
+        median_speed=_percentile(database, schedule_id, "speed", percent=50),
+    )
+
+
+def _percentile(database: Connection, schedule_id: str, column: str, *, percent: float) -> float | None:
+    rows = f"FROM execution WHERE schedule_id = ? AND {column} > 0"
+    (count,) = database.execute(f"SELECT count(*) {rows}", (schedule_id,)).fetchone()
+    row = database.execute(
+        f"SELECT {column} {rows} ORDER BY {column} LIMIT 1 OFFSET ?",
+        (schedule_id, rank_of(percent, count)),
+    ).fetchone()
+    return None if row is None else row[0]
