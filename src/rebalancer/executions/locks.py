@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rebalancer.array.disk import Disk
-from rebalancer.errors import NotNowError
+from rebalancer.errors import NotNowError, RefusedError
 from rebalancer.state import ensure
 
 
@@ -16,21 +16,29 @@ def lock_disks(disks: Sequence[Disk], folder: Path, *, holder: str, stack: ExitS
 
     Returns their descriptors: a process that inherits them keeps the disks locked for as long as it lives (flock(2)).
 
-    Raises NotNowError naming the disk and who works on it. Arrays that share no disk do not wait for each other.
+    Raises NotNowError naming the disk and who works on it, RefusedError when the folder cannot hold a lock. Arrays that share no disk do not wait for each other.
     """
     ensure(folder)
     held = []
     with ExitStack() as taken:
         # what cannot be used is not worked on; and without a mount there is nothing to tell one disk from another by
         for disk in sorted(filter(_is_usable, disks), key=lambda disk: (disk.device, disk.inode)):
-            fd = os.open(_path(folder, disk), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            taken.callback(os.close, fd)
-            _lock(fd, disk)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, holder.encode(), 0)
-            held.append(fd)
+            try:
+                held.append(_take(_path(folder, disk), disk, holder=holder, stack=taken))
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                raise RefusedError(f"the lock of {disk.name} cannot be kept in {folder}: {reason}") from error
         stack.push(taken.pop_all())
     return tuple(held)
+
+
+def _take(path: Path, disk: Disk, *, holder: str, stack: ExitStack) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, fd)
+    _lock(fd, disk)
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, holder.encode(), 0)
+    return fd
 
 
 def _is_usable(disk: Disk) -> bool:
