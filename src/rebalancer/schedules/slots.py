@@ -1,7 +1,7 @@
 """The moments at which a schedule is due, computed as Debian's cron would fire, with daylight saving time done right."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from hashlib import sha256
@@ -89,6 +89,37 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
         raise UsageError(f"timezone: {name!r} is not known here") from error
+
+
+def numbers_of(cron: str) -> list[set[int]]:
+    """Return what the five fields stand for: minutes, hours, days, months, weekdays with Sunday as 0."""
+    expression = _parse(cron)
+    weekdays = {number % 7 for number in expression.weekdays if isinstance(number, int)}
+    return [expression.minutes, expression.hours, expression.days, expression.months, weekdays]
+
+
+def days_of(cron: str) -> Callable[[date], bool]:
+    """Return the test for the days on which an expression fires."""
+    expression = _parse(cron)
+    return lambda day: day.month in expression.months and expression.match_day(day)
+
+
+def is_moved(slot: Slot, cron: str) -> bool:
+    """Return whether a slot stands for a time of day that clocks skip."""
+    wall = datetime.fromisoformat(slot.local)
+    minutes, hours, *_days = numbers_of(cron)
+    return wall.minute not in minutes or wall.hour not in hours
+
+
+def days_of_change(timezone: str, *, since: float, days: int) -> Iterator[tuple[float, float]]:
+    """Yield the beginning and the end of each local day on which the zone's clocks are put forward or back."""
+    here = zone(timezone)
+    today = datetime.fromtimestamp(since, here).date()
+    for number in range(days):
+        begin = datetime.combine(today + timedelta(days=number), time(), tzinfo=here)
+        end = begin + timedelta(days=1)
+        if begin.utcoffset() != end.utcoffset():
+            yield begin.timestamp(), end.timestamp()
 
 
 def _slots(schedule: Schedule, *, after: float, machine_timezone: str) -> Iterator[Slot]:

@@ -1,0 +1,68 @@
+"""A crontab program that keeps its table in a file, as strict as Debian's, and Unraid's collector."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CRONTAB = """\
+#!/bin/sh
+# as Debian's: no table is exit code 1 with a sentence, a table without a last line break is refused
+table='{table}'
+case "$1" in
+-l) [ -e "$table" ] || {{ echo 'no crontab for somebody' >&2; exit 1; }}; cat "$table" ;;
+-) cat > "$table.new"
+   if [ -s "$table.new" ] && [ "$(tail -c 1 "$table.new" | od -An -tx1 | tr -d ' ')" != 0a ]; then
+       echo "new crontab file is missing newline before EOF, can't install." >&2; exit 1
+   fi
+   mv "$table.new" "$table"
+   {after} ;;
+esac
+"""
+
+# what Unraid's own does: the plugin `dynamix` always, others only when they are installed
+UPDATE_CRON = """\
+#/bin/bash
+shopt -s nullglob
+{{
+  cat {root}/boot/config/plugins/dynamix/*.cron 2>/dev/null
+  for plugin in {root}/var/log/plugins/*.plg; do
+    name=$(basename "$plugin" .plg)
+    cat {root}/boot/config/plugins/$name/*.cron 2>/dev/null
+  done
+}} > {root}/etc/cron.d/root
+"""
+
+
+@dataclass(frozen=True)
+class FakeCrontab:
+    table: Path
+
+    @property
+    def content(self) -> bytes:
+        return self.table.read_bytes()
+
+
+def put_crontab_on_path(folder: Path, *, after: str = ":") -> FakeCrontab:
+    """Write the program to ``folder/bin``; ``after`` is a command that runs after every change (somebody else's)."""
+    table = folder / "table"
+    program = folder / "bin" / "crontab"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(CRONTAB.format(table=table, after=after))
+    program.chmod(0o755)
+    return FakeCrontab(table)
+
+
+def make_unraid(root: Path, *, is_plugin_installed: bool) -> Path:
+    """Lay out what of Unraid has to do with cron; returns the table that the daemon reads."""
+    for folder in ("etc/cron.d", "boot/config/plugins/dynamix", "var/log/plugins", "usr/local/sbin"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/unraid-version").write_text('version="7.2.0"\n')
+    (root / "boot/config/plugins/dynamix/mover.cron").write_text("40 3 * * * /usr/local/sbin/mover start\n\n")
+    (root / "usr/local/sbin/update_cron").write_text(UPDATE_CRON.format(root=root))
+    if is_plugin_installed:
+        (root / "var/log/plugins/unraid-rebalancer.plg").touch()
+    return root / "etc/cron.d/root"
+
+
+def path_with(folder: Path) -> str:
+    return f"{folder / 'bin'}:{os.environ['PATH']}"
