@@ -9,6 +9,7 @@ import re
 import struct
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
@@ -103,6 +104,14 @@ class FakeEngine:
     while_moving: Callable[[], None] = lambda: None
     selections: list[Selection] = field(default_factory=list)
     carried_out: list[Plan] = field(default_factory=list)
+    clock: Callable[[], float] = time.time
+    timezone: str = "Europe/Berlin"
+    schedules: Any = None  # what a test of schedules or executions asks, it puts there itself
+    cron: Any = None
+    control: Any = None
+    index: Any = None
+    fired: list[tuple[str, str, str | None]] = field(default_factory=list)
+    has_fired_already: bool = False
 
     def disks(self) -> Sequence[Disk]:
         self.while_reading()
@@ -135,6 +144,22 @@ class FakeEngine:
             return dataclasses.replace(self.execution, status=ExecutionStatus.CANCELLED, exit_code=130)
         return self.execution
 
+    def fire(
+        self,
+        schedule_id: str,
+        *,
+        fired_by: str,
+        slot: str | None,
+        cancel: Cancel,
+        on_message: Callable[[Message], None],
+    ) -> ScheduleExecution | None:
+        schedule = self.schedules.get(schedule_id)
+        self.fired.append((schedule_id, fired_by, slot))
+        if self.has_fired_already:
+            return None
+        execution = self.run(self.made_plan, schedule.selection, cancel=cancel, on_message=on_message)
+        return dataclasses.replace(execution, schedule_id=schedule_id)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -148,7 +173,7 @@ Ask = Callable[..., Answer]
 
 
 def session_of(engine: FakeEngine) -> Session:
-    return Session(open_engine=lambda _session: cast("Any", engine))
+    return Session(open_engine=lambda _session: cast("Any", engine), clock=engine.clock)
 
 
 @pytest.fixture

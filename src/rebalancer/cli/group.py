@@ -19,6 +19,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Move": {
         "run": ("run", "Scan, plan and carry the plan out, recorded as an execution."),
     },
+    "By itself": {
+        "schedule": ("schedule", "Make, look at, change, run and suspend schedules."),
+    },
     "Try and set up": {
         "demo": ("demo", "Balance a sample array in a temporary folder; keeps nothing."),
         "completion": ("completion", "Print the completion script of a shell."),

@@ -71,14 +71,14 @@ def command(context: click.Context, *, selection: Selection, plan_file: Path | N
         _ask(session, plan)
     execution = carry_out(session, engine, plan, selection=selection)
     with output.reader_may_leave():
-        _conclude(session, execution)
+        conclude(session, execution)
     return ExitCode.FAILED if execution.exit_code is None else execution.exit_code
 
 
 def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Selection) -> "ScheduleExecution":
     """Run the plan with its progress shown; signals ask it to stop after the current chunk."""
     _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
-    with _watched(session) as (cancel, on_message):
+    with watched(session) as (cancel, on_message):
         execution = engine.run(plan, selection, cancel=cancel, on_message=on_message)
     _log(execution)
     return execution
@@ -89,7 +89,7 @@ def _finish_begun(session: Session, engine: "Engine", selection: Selection) -> N
 
     Raises CancelledError when it was stopped.
     """
-    with _watched(session) as (cancel, on_message):
+    with watched(session) as (cancel, on_message):
         execution = engine.finish_begun(selection, cancel=cancel, on_message=on_message)
     if execution is None:
         return
@@ -102,7 +102,7 @@ def _finish_begun(session: Session, engine: "Engine", selection: Selection) -> N
 
 
 @contextmanager
-def _watched(session: Session) -> "Iterator[tuple[Cancel, Callable[[Message], None]]]":
+def watched(session: Session) -> "Iterator[tuple[Cancel, Callable[[Message], None]]]":
     """Show progress and turn signals into a request to stop while the block runs."""
     from rebalancer.cancel import Cancel
     from rebalancer.cli import progress
@@ -139,7 +139,8 @@ def _introduce(session: Session, plan: "Plan") -> None:
         output.say()
 
 
-def _conclude(session: Session, execution: "ScheduleExecution") -> None:
+def conclude(session: Session, execution: "ScheduleExecution") -> None:
+    """Show how an execution ended, or print its record."""
     from rebalancer.cli import showing
 
     if session.is_json:

@@ -33,6 +33,24 @@ def selection_options(command: Command) -> Command:
     return with_selection
 
 
+def selection_changes(command: Command) -> Command:
+    """Add the same options to a command, which receives as ``selection`` only those that were typed, by field.
+
+    What was there before decides the rest, so they are checked against each other where both come together.
+    """
+
+    @functools.wraps(command)
+    def with_changes(*arguments: Any, **options: Any) -> Any:
+        context = click.get_current_context()
+        chosen = {name: options.pop(name) for name in NAMES}
+        typed = {name: value for name, value in chosen.items() if is_typed(context, name)}
+        return command(*arguments, selection=typed, **options)
+
+    for option in reversed(_OPTIONS):
+        with_changes = option(with_changes)
+    return with_changes
+
+
 def build(options: Mapping[str, Any]) -> Selection:
     """Return the selection of these options; raises UsageError for options that contradict each other."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
@@ -50,9 +68,14 @@ def typed_option(context: click.Context, parameters: Collection[str]) -> str:
     """Return the first of these options that was typed on the command line, as it was typed; nothing when none was."""
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name in parameters and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name in parameters and is_typed(context, name):
             return option_name(parameter)
     return ""
+
+
+def is_typed(context: click.Context, name: str) -> bool:
+    """Return whether the option of that name was typed on the command line."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _strategy(text: str, *, field: str) -> Strategy:  # noqa: ARG001 - click has checked the words

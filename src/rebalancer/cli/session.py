@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Session:
     is_quiet: bool = False
     is_verbose: bool = False
     log_file: Path | None = None  # None: nowhere but on the screen
+    clock: Callable[[], float] = time.time  # seconds since 1970 (UTC)
 
     @property
     def shows(self) -> bool:
