@@ -10,10 +10,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from msgspec import Struct, structs
+from msgspec import structs
 
 from rebalancer.errors import NotFoundError, RefusedError
 from rebalancer.executions.statistics import ScheduleStatistics
+from rebalancer.executions.verdict import Ending, Verdict
 from rebalancer.planning.selection import Selection
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Missed, Overlap, Schedule, Suspension
@@ -22,14 +23,9 @@ NOW = datetime(2026, 11, 23, 20, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp(
 Ask = Callable[..., Any]
 
 
-class Stopped(Struct):
-    """What a control answers with for one execution."""
-
-    execution_id: str = "20261123T180000Z-nightly-abc"
-    schedule_id: str = "nightly"
-    verdict: str = "stopped"
-    seconds: float = 0.8
-    detail: str = ""
+STOPPED = Verdict(
+    execution_id="20261123T180000Z-nightly-abc", schedule_id="nightly", verdict=Ending.STOPPED, seconds=0.8
+)
 
 
 @dataclasses.dataclass
@@ -51,9 +47,9 @@ class Control:
     """Suspends and resumes in the schedule's file, and answers with prepared verdicts."""
 
     manager: ScheduleManager
-    verdicts: list[Stopped] = dataclasses.field(default_factory=list)
+    verdicts: list[Verdict] = dataclasses.field(default_factory=list)
 
-    def suspend(self, schedule_id: str, *, reason: str, until: float | None = None) -> list[Stopped]:
+    def suspend(self, schedule_id: str, *, reason: str, until: float | None = None) -> list[Verdict]:
         self.manager.suspend(schedule_id, Suspension(reason=reason, actor="anna", since=NOW, until=until))
         return self.verdicts
 
@@ -427,7 +423,7 @@ def test_a_slot_that_was_taken_already_ends_silently(ask: Ask, engine: Any, nigh
 
 
 def test_suspend_stops_tells_the_verdict_and_says_when_it_ends(ask: Ask, engine: Any, nightly: Schedule) -> None:
-    engine.control.verdicts = [Stopped()]
+    engine.control.verdicts = [STOPPED]
 
     answer = ask("schedule", "suspend", "nightly", "--reason", "Maintenance window", "--until", "3d")
 
@@ -443,7 +439,7 @@ def test_suspend_stops_tells_the_verdict_and_says_when_it_ends(ask: Ask, engine:
 
 
 def test_suspend_fails_when_something_of_it_lives_on(ask: Ask, engine: Any, nightly: Schedule) -> None:
-    engine.control.verdicts = [Stopped(verdict="kill pending", detail="waiting for disk3")]
+    engine.control.verdicts = [structs.replace(STOPPED, verdict=Ending.KILL_PENDING, detail="waiting for disk3")]
 
     answer = ask("schedule", "suspend", "nightly", "--json")
 

@@ -19,7 +19,7 @@ from rebalancer.schedules import validation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rebalancer.executions.control import Verdict
+    from rebalancer.executions.verdict import Verdict
     from rebalancer.schedules.schedule import Schedule
 
 RUN_EPILOG = """\
@@ -84,7 +84,7 @@ def suspend(session: Session, *, schedule_id: str, reason: str, until: str | Non
     verdicts = engine.control.suspend(schedule_id, reason=reason, until=end)
     schedule = engine.schedules.get(schedule_id)
     _conclude(session, schedule, now, verdicts=verdicts, warnings=tell_cron(engine, "the schedule is suspended"))
-    return ExitCode.DONE if all(verdict.verdict in _ENDED for verdict in verdicts) else ExitCode.FAILED
+    return ExitCode.DONE if all(verdict.verdict.value in _ENDED for verdict in verdicts) else ExitCode.FAILED
 
 
 @click.command("resume")

@@ -16,8 +16,8 @@ from rebalancer.schedules.slots import Slot
 from rebalancer.schedules.upcoming import state_of, upcoming
 
 if TYPE_CHECKING:
-    from rebalancer.executions.control import Verdict
     from rebalancer.executions.statistics import ScheduleStatistics
+    from rebalancer.executions.verdict import Verdict
 
 _DURATIONS = frozenset({"max_wait", "catch_up_window", "jitter", "retry_delay", "max_runtime", "min_age"})
 _SIZES = frozenset({"min_unit_size", "max_unit_size", "max_bytes"})
@@ -117,7 +117,7 @@ def show_next(schedules: Sequence[Schedule], now: Now, *, count: int) -> None:
 def show_verdicts(verdicts: "Sequence[Verdict]") -> None:
     for verdict in verdicts:
         detail = f": {verdict.detail}" if verdict.detail else ""
-        output.say(f"{verdict.execution_id}: {verdict.verdict} after {format_duration(verdict.seconds)}{detail}")
+        output.say(f"{verdict.execution_id}: {verdict.verdict.value} after {format_duration(verdict.seconds)}{detail}")
 
 
 def show_statistics(statistics: "ScheduleStatistics", now: Now) -> None:
