@@ -13,7 +13,7 @@ from rebalancer.executions import index_query, index_table
 from rebalancer.executions.current import Current, Machine, this_machine
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index_file import IndexFile, IndexUnusableError, Tables, in_memory
-from rebalancer.executions.index_query import Filter
+from rebalancer.executions.index_query import Entry, Filter
 from rebalancer.executions.statistics import ScheduleStatistics, statistics_of
 from rebalancer.executions.store import ExecutionStore, Stamp
 from rebalancer.executions.totals import Lifetime, Totals, added, load_lifetime, totals_of
@@ -93,6 +93,14 @@ class Index:
     def schedule_ids(self) -> list[str]:
         """Return the schedules that have records, also those that were deleted since."""
         return self._ask(index_query.schedule_ids)
+
+    def entries(self, schedule_id: str) -> list[Entry]:
+        """Return in short what is recorded of a schedule, newest first."""
+        return self._ask(partial(index_query.entries, schedule_id=schedule_id))
+
+    def names(self) -> set[str]:
+        """Return the ids of all executions."""
+        return self._ask(index_query.names)
 
     def damaged(self) -> list[tuple[str, str]]:
         """Return name and reason of every file that should be a record and cannot be believed."""

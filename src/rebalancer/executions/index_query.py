@@ -28,6 +28,15 @@ class Filter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """As much of an execution as decides how long its record is kept; ``age_from`` is its end, or its start."""
+
+    execution_id: str
+    status: ExecutionStatus
+    age_from: float
+
+
 def newest(database: Connection, wanted: Filter, *, limit: int) -> list[str]:
     """Return the ids of the newest executions that have ended and fit, newest first."""
     rows = database.execute(
@@ -46,6 +55,20 @@ def active(database: Connection) -> list[str]:
 def schedule_ids(database: Connection) -> list[str]:
     rows = database.execute("SELECT DISTINCT schedule_id FROM execution INDEXED BY figures ORDER BY schedule_id")
     return [schedule_id for (schedule_id,) in rows]
+
+
+def entries(database: Connection, schedule_id: str) -> list[Entry]:
+    """Return what is known of a schedule's executions, newest first."""
+    rows = database.execute(
+        "SELECT name, status, coalesce(end, start) FROM execution WHERE schedule_id = ? ORDER BY start DESC, name DESC",
+        (schedule_id,),
+    )
+    return [Entry(name, ExecutionStatus(status), age_from) for name, status, age_from in rows]
+
+
+def names(database: Connection) -> set[str]:
+    """Return the ids of all executions."""
+    return {name for (name,) in database.execute("SELECT name FROM execution")}
 
 
 def damaged(database: Connection) -> list[tuple[str, str]]:

@@ -72,14 +72,27 @@ class ExecutionStore:
         return True
 
     def remove(self, execution_ids: Sequence[str]) -> None:
-        """Remove records durably; those that are gone already are passed over."""
-        with turn_at(self.folder, patience=_PATIENCE) as is_ours:
+        """Remove records durably; those that are gone already are passed over.
+
+        Raises RefusedError when the state folder does not let go of them.
+        """
+        with turn_at(self.folder, patience=_PATIENCE) as is_ours, _changeable(self.folder):
             before = self.stamp()
             for execution_id in execution_ids:
                 self.path_of(execution_id).unlink(missing_ok=True)
             records.sync_folder(self.folder)
             if is_ours and self.follower is not None:
                 self.follower.forget(execution_ids, before=before, after=self.stamp())
+
+    def set_aside(self, name: str) -> str:
+        """Move a file that cannot be believed into ``damaged/``; returns why, nothing when it is none any more.
+
+        Raises RefusedError when the state folder does not let it be moved.
+        """
+        with turn_at(self.folder, patience=_PATIENCE), _changeable(self.folder):
+            if reason := self.fault_of(name):
+                move_aside(self.folder / name)
+        return reason
 
     def load(self, execution_id: str) -> ScheduleExecution:
         """Return one record; raises NotFoundError or DamagedRecordError."""
@@ -172,6 +185,26 @@ def _fitting(execution: ScheduleExecution) -> ScheduleExecution:
     while execution.left and len(records.encode(execution)) > records.RECORD_LIMIT:
         execution = replace(execution, left=execution.left[: len(execution.left) // 2])
     return execution
+
+
+def move_aside(path: Path) -> None:
+    """Move a file, whatever it is, into the folder ``damaged`` beside it, over nothing that is there already."""
+    folder = ensure(path.parent / DAMAGED)
+    target, number = folder / path.name, 1
+    while os.path.lexists(target):
+        target, number = folder / f"{path.name}.{number}", number + 1
+    path.rename(target)
+    records.sync_folder(folder)
+    records.sync_folder(path.parent)
+
+
+@contextmanager
+def _changeable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise RefusedError(f"the records in {folder} cannot be changed: {reason}") from error
 
 
 @contextmanager
