@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -277,6 +278,31 @@ def test_of_two_that_create_the_same_schedule_one_is_refused(manager: ScheduleMa
 
     assert outcomes.count("refused") == 7
     assert manager.get("nightly").name in outcomes
+
+
+def _die_before_the_rename(folder: Path) -> None:
+    def audit(event: str, _arguments: object) -> None:
+        if event == "os.rename":
+            os._exit(9)  # as suddenly as KILL
+
+    sys.addaudithook(audit)
+    ScheduleManager(folder).set_enabled("nightly", enabled=False, now=2000.0)
+
+
+def test_what_a_killed_process_left_is_not_read_and_goes_with_the_next_change(
+    manager: ScheduleManager, nightly: Schedule
+) -> None:
+    child = multiprocessing.get_context("fork").Process(target=_die_before_the_rename, args=(manager.folder.parent,))
+    child.start()
+    child.join()
+
+    assert child.exitcode == 9
+    assert len(list(manager.folder.iterdir())) == 2
+    assert (manager.list(), manager.damaged()) == ([nightly], [])
+
+    manager.set_enabled("nightly", enabled=False, now=3000.0)
+
+    assert [file.name for file in manager.folder.iterdir()] == ["nightly.json"]
 
 
 def test_a_file_of_a_later_version_with_more_fields_is_read(manager: ScheduleManager, nightly: Schedule) -> None:

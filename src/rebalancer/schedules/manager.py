@@ -3,6 +3,7 @@
 import fcntl
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rebalancer.schedules import validation
 from rebalancer.schedules.schedule import Schedule, Suspension
 from rebalancer.state import ensure
 
+_HALF_WRITTEN = re.compile(r"\.[a-z0-9-]+\.json\.[0-9a-f]{8}\.tmp")  # see `records.write`
 _PATIENCE = 500  # tries of 20 ms for the lock of the folder; whoever holds it writes one small file
 _PAUSE = 0.02  # seconds
 
@@ -158,7 +160,11 @@ class ScheduleManager:
             raise DamagedRecordError(str(path), str(error)) from error
 
     def _write(self, schedule: Schedule) -> None:
+        """Replace one file; the caller holds the lock, so what looks half written was left by a process that died."""
         try:
+            for name in os.listdir(self.folder):
+                if _HALF_WRITTEN.fullmatch(name):
+                    (self.folder / name).unlink(missing_ok=True)
             records.write(self._path(schedule.schedule_id), schedule)
         except OSError as error:
             raise _refusal(f"schedule {schedule.schedule_id} cannot be saved in {self.folder}", error) from error
