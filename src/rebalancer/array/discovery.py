@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from rebalancer import linux
 from rebalancer.array import directories, inspection, mergerfs, mounts, unraid
 from rebalancer.array.candidate import Candidate
 from rebalancer.array.disk import Disk, DiskStatus
@@ -45,6 +46,23 @@ def measure(disk: Disk, *, root: Path) -> Disk:
         status=fresh.status,
         reason=fresh.reason,
     )
+
+
+def flush(disk: Disk) -> None:
+    """Let the file system decide about what it has only promised to write, so that its figures can be believed.
+
+    xfs sets space aside for files that grow and gives the rest back when they are written (delayed allocation).
+    """
+    try:
+        fd = os.open(disk.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # whoever looks at the disk next says what is wrong with it
+        return
+    try:
+        linux.sync_file_system(fd)
+    except OSError:  # an error of somebody else's writes; ours are flushed and judged one by one
+        return
+    finally:
+        os.close(fd)
 
 
 def confirm(disk: Disk, *, root: Path) -> None:

@@ -137,12 +137,12 @@ class DiskReading:
                     cancel.check()
 
     def _look_at_root(self, prefix: bytes, name: bytes, status: Status) -> None:
+        if name == b"lost+found":  # the file system's own; every ext4 disk has one, so nobody needs to be told
+            return
         if self._is_elsewhere(status):
             reason = _OTHER_MOUNT
         elif not stat.S_ISDIR(status.mode):
             reason = "not inside a share"
-        elif name == b"lost+found":
-            reason = "the file system's own folder, not a share"
         elif name.startswith(b"."):
             reason = "hidden top-level folder, not a share"
         else:
