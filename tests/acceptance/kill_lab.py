@@ -42,7 +42,8 @@ class Array:
 
     @property
     def operations(self) -> list[Path]:
-        return sorted((self.state / "config/operations").glob("*"))
+        """The journal. A file that was being written when its writer was killed is none yet; cleanup collects those."""
+        return sorted((self.state / "config/operations").glob("[!.]*"))
 
     @property
     def records(self) -> list[Path]:
