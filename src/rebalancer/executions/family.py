@@ -15,6 +15,8 @@ from rebalancer.executions.process_table import Facts
 
 _LOOK_AGAIN = 0.2  # seconds between two searches for newly started members
 _POLL = 0.02
+_LEFT_OVER = 0.5  # seconds for what the one that was asked left behind
+ASK = (signal.SIGTERM, signal.SIGCONT)  # in this order: a stopped process keeps TERM pending until it goes on
 PATIENCE = 2.0  # seconds after KILL within which whatever can end has ended
 
 
@@ -49,17 +51,22 @@ def family_of(*heads: ProcessIdentity) -> list[ProcessIdentity]:
         return [member.identity for member in family.living()]
 
 
-def stop_family(*heads: ProcessIdentity, grace: float, patience: float = PATIENCE) -> Stopped:
+def stop_family(
+    *heads: ProcessIdentity, grace: float, patience: float = PATIENCE, through: ProcessIdentity | None = None
+) -> Stopped:
     """Stop the heads and everything of theirs.
 
-    1. TERM, then CONT, to all.  2. Wait up to ``grace`` seconds.  3. KILL what is left.  4. Look again until nobody
-    is found any more, for at most ``patience`` seconds; who then still lives is pending, not stopped.
+    1. TERM, then CONT, to all; or first to one head alone, ``through`` which the others are told.  2. Wait up to
+    ``grace`` seconds.  3. KILL what is left.  4. Look again until nobody is found any more, for at most ``patience``
+    seconds; who then still lives is pending, not stopped.
     """
     begun = time.monotonic()
     with _Family(heads) as family:
         family.gather()
         was_running = bool(family.members)
-        family.pursue((signal.SIGTERM, signal.SIGCONT), seconds=grace)
+        if through is not None:
+            grace = family.ask_through(through, seconds=grace)
+        family.pursue(ASK, seconds=grace)
         if family.living():
             family.pursue((signal.SIGKILL,), seconds=patience)
         pending = tuple(_pending(member) for member in family.living())
@@ -95,6 +102,14 @@ class _Family:
             new += found
         return new
 
+    def ask_through(self, head: ProcessIdentity, *, seconds: float) -> float:
+        """Ask one member alone and wait for its end; returns how long to wait for what is left then."""
+        member = self.members.get(head)
+        if member is None:
+            return seconds
+        self._send([member], ASK)
+        return _LEFT_OVER if member.wait(seconds) else 0.0
+
     def pursue(self, signals: Sequence[signal.Signals], *, seconds: float) -> None:
         """Send the signals to every member, also to those that appear meanwhile, until none lives or time is up."""
         self._send(self.living(), signals)
@@ -105,7 +120,7 @@ class _Family:
                 time.sleep(_POLL)
             new = self.gather()
             self._send(new, signals)
-            if not self.living() or (time.monotonic() >= deadline and not new):
+            if not self.living() or time.monotonic() >= deadline:
                 return
 
     def _send(self, members: Sequence[ProvenProcess], signals: Sequence[signal.Signals]) -> None:
@@ -130,8 +145,16 @@ class _Family:
         led = {head.pid for head in self.heads if not head.token and head.pid in living}
         if facts.parent in living or facts.session in led:
             return True
-        tokens = {head.token for head in self.heads if head.token}
-        return bool(tokens) and process_table.token_of(facts.pid) in tokens
+        return process_table.token_of(facts.pid) in self._tokens()
+
+    def _tokens(self) -> set[str]:
+        """Return the tokens that mark the family: the heads' and those that members gave to what they started.
+
+        A token that a head inherited marks the family that it is itself a part of, which is not ours to stop.
+        """
+        inherited = {process_table.token_of(head.pid) for head in self.members if head in self.heads}
+        given = {member.token for member in self.members}
+        return (given - inherited - {""}) | {head.token for head in self.heads if head.token}
 
     def _hold_kin(self, facts: Facts) -> ProvenProcess | None:
         """Hold a process, then look again whether it is kin: its number may have changed hands meanwhile."""

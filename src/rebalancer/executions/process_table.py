@@ -1,6 +1,7 @@
 """What /proc says of processes (proc(5)): read with the suspicion that any of them may end meanwhile."""
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,15 +92,30 @@ def kernel_function(pid: int) -> str:
 
 def open_files(pid: int) -> list[str]:
     """Return the paths of a process's open files and its folder, without asking any file system about them."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        links = [f"{folder}/{name}" for name in os.listdir(folder)[:_FILES_READ]]
-    except OSError:
-        links = []
     found = []
-    for link in [*links, f"/proc/{pid}/cwd"]:
+    for link in [*(f"/proc/{pid}/fd/{number}" for number in _descriptors(pid)[:_FILES_READ]), f"/proc/{pid}/cwd"]:
         try:
             found.append(os.readlink(link))
         except OSError:
             continue
     return [path for path in found if path.startswith("/")]
+
+
+def locked_files(pid: int, *, among: Container[str]) -> list[str]:
+    """Return those paths that a process has open with a kernel lock held through them (proc(5), fdinfo)."""
+    found = []
+    for number in _descriptors(pid):
+        try:
+            path = os.readlink(f"/proc/{pid}/fd/{number}")
+            if path in among and "FLOCK" in (_PROC / str(pid) / "fdinfo" / number).read_text():
+                found.append(path)
+        except OSError:
+            continue
+    return found
+
+
+def _descriptors(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
