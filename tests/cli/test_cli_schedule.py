@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from rebalancer.errors import NotFoundError, RefusedError
+from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
 from rebalancer.executions.statistics import ScheduleStatistics
 from rebalancer.executions.verdict import Ending, Verdict
 from rebalancer.planning.selection import Selection
@@ -41,6 +42,11 @@ class Cron:
         self.told.append([schedule.schedule_id for schedule in schedules])
         return []
 
+    def installed(self) -> dict[str, str]:
+        if self.error is not None:
+            raise self.error
+        return {name: f"a line for {name}" for name in (self.told[-1] if self.told else [])}
+
 
 @dataclasses.dataclass
 class Control:
@@ -60,9 +66,13 @@ class Control:
 @dataclasses.dataclass
 class Index:
     known: dict[str, ScheduleStatistics] = dataclasses.field(default_factory=dict)
+    executions: list[ScheduleExecution] = dataclasses.field(default_factory=list)
 
     def statistics(self, schedule_id: str) -> ScheduleStatistics | None:
         return self.known.get(schedule_id)
+
+    def latest(self, schedule_id: str, *, count: int) -> list[ScheduleExecution]:
+        return [one for one in self.executions if one.schedule_id == schedule_id][:count]
 
 
 @pytest.fixture
@@ -496,11 +506,63 @@ def test_statistics_are_those_of_the_index_or_zero(ask: Ask, engine: Any, nightl
     assert "5.00 GB" in out
 
 
+def test_health_tells_the_last_success_and_what_comes_next(ask: Ask, engine: Any, nightly: Schedule) -> None:
+    engine.index.executions = [ran(NOW - 900)]
+    ask("schedule", "enable", "nightly")
+
+    answer = ask("schedule", "health")
+
+    assert answer.exit_code == 0
+    assert [cell.strip() for cell in answer.out.splitlines()[1].split("  ")] == [
+        "nightly", "healthy", "today 19:46", "tomorrow 04:15",
+    ]  # fmt: skip
+    assert "cron does not know" not in answer.out
+
+
+def test_health_names_what_failed_with_its_reason_and_ends_with_1(ask: Ask, engine: Any, nightly: Schedule) -> None:
+    engine.index.executions = [
+        ran(NOW - 900, status=ExecutionStatus.FAILED, exit_code=1, error_message="disk2 is full")
+    ]
+
+    answer = ask("schedule", "health", "nightly")
+
+    assert answer.exit_code == 1
+    assert "nightly: the last run failed: disk2 is full" in answer.out
+    assert "nightly: cron does not know of it" in answer.out
+
+
+def test_health_counts_the_runs_that_nothing_started(ask: Ask, engine: Any) -> None:
+    engine.schedules.create(Schedule(schedule_id="nightly", cron="15 4 * * *"), now=NOW - 3 * 86400)
+
+    answer = ask("schedule", "health", "--json")
+
+    assert answer.exit_code == 1
+    (one,) = json.loads(answer.out)
+    assert (one["condition"], one["missed_runs"]) == ("missing runs", 3)
+
+
+def test_health_says_who_suspended_a_schedule_and_why(ask: Ask, nightly: Schedule) -> None:
+    ask("schedule", "suspend", "nightly", "--reason", "new disk")
+
+    answer = ask("schedule", "health")
+
+    assert answer.exit_code == 0
+    assert "nightly: suspended by anna: new disk" in answer.out
+
+
+def ran(at: float, **changes: Any) -> ScheduleExecution:
+    execution = ScheduleExecution(
+        execution_id="20261123T180000Z-nightly-abc", schedule_id="nightly", start_time=at, end_time=at + 60,
+        status=ExecutionStatus.COMPLETED, exit_code=0, duration_seconds=60.0,
+    )  # fmt: skip
+    return dataclasses.replace(execution, **changes)
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ("show",), ("edit", "--at", "03:00"), ("delete",), ("enable",), ("disable",), ("run",), ("suspend",),
-        ("resume",), ("next",), ("stats",),
+        ("resume",), ("next",), ("stats",), ("health",),
     ],
     ids=lambda command: command[0],
 )  # fmt: skip

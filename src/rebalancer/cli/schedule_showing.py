@@ -62,7 +62,7 @@ def show_list(schedules: Sequence[Schedule], now: Now) -> None:
             schedule.schedule_id,
             schedule.cron,
             next(iter(_words(schedule, now, count=1)), "-"),
-            _state(schedule, now),
+            state_in_words(schedule, now),
             schedule.name,
         )
         for schedule in schedules
@@ -75,7 +75,7 @@ def show_list(schedules: Sequence[Schedule], now: Now) -> None:
 
 def show_one(schedule: Schedule, now: Now) -> None:
     """Show when it runs next, and every option that is not at its default."""
-    output.say(f"{schedule.schedule_id}: {schedule.cron} ({now.zone_of(schedule)}), {_state(schedule, now)}")
+    output.say(f"{schedule.schedule_id}: {schedule.cron} ({now.zone_of(schedule)}), {state_in_words(schedule, now)}")
     show_next_lines(schedule, now)
     rows: list[tuple[Cell, ...]] = [
         (name.replace("_", "-"), value) for name, value in (*_changed(schedule), *_changed(schedule.selection))
@@ -88,7 +88,7 @@ def show_one(schedule: Schedule, now: Now) -> None:
 def show_next_lines(schedule: Schedule, now: Now, *, count: int = 3) -> None:
     words = _words(schedule, now, count=count)
     if not words:
-        output.say(f"next: never as it stands ({_state(schedule, now)})")
+        output.say(f"next: never as it stands ({state_in_words(schedule, now)})")
         return
     later = f", each up to {format_duration(schedule.jitter)} later" if schedule.jitter else ""
     output.say(f"next: {', '.join(words)}{later}")
@@ -111,7 +111,7 @@ def show_next(schedules: Sequence[Schedule], now: Now, *, count: int) -> None:
         tables.show(Table((Column("schedule"), Column("next", may_break=True), Column("that is")), rows))
     for schedule in schedules:
         if not now.next_slots(schedule, 1):
-            output.say(f"{schedule.schedule_id}: never as it stands ({_state(schedule, now)})")
+            output.say(f"{schedule.schedule_id}: never as it stands ({state_in_words(schedule, now)})")
 
 
 def show_verdicts(verdicts: "Sequence[Verdict]") -> None:
@@ -166,7 +166,8 @@ def _words(schedule: Schedule, now: Now, *, count: int) -> list[str]:
     return [now.moment(slot.at, schedule) for slot in now.next_slots(schedule, count)]
 
 
-def _state(schedule: Schedule, now: Now) -> str:
+def state_in_words(schedule: Schedule, now: Now) -> str:
+    """Return whether it fires, and who keeps it from that, until when and why."""
     state, suspension = state_of(schedule, now=now.at), schedule.suspension
     if state != "suspended" or suspension is None:
         return state
