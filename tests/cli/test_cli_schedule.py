@@ -242,6 +242,16 @@ def test_when_cron_cannot_be_told_the_schedule_is_saved_all_the_same(ask: Ask, e
     assert "unraid-rebalancer serve" in answer.err
 
 
+def test_quiet_leaves_only_what_went_wrong(ask: Ask, engine: Any) -> None:
+    quiet = ask("--quiet", "--disk", "/mnt/disk3", "schedule", "create", "--template", "nightly")
+    engine.cron.error = RefusedError("crontab is missing")
+    failed = ask("--quiet", "schedule", "edit", "nightly", "--jitter", "5m")
+
+    assert (quiet.exit_code, quiet.out, quiet.err) == (0, "", "")
+    assert (failed.exit_code, failed.out) == (0, "")
+    assert "cron could not be told" in failed.err
+
+
 def test_a_named_disk_that_cannot_be_used_now_is_told_and_remembered(ask: Ask, engine: Any) -> None:
     answer = ask("--disk", "/mnt/disk3", "schedule", "create", "--template", "nightly")
 

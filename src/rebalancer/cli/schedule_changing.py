@@ -129,7 +129,9 @@ def tell_cron(engine: "Engine", done: str) -> list[str]:
 
 def _conclude(session: Session, engine: "Engine", schedule: Schedule, done: str) -> None:
     """Say what was done, when it runs next, and what speaks against it."""
-    warnings = [*tell_cron(engine, "the schedule is saved"), *_objections(session, engine, schedule)]
+    warnings = tell_cron(engine, "the schedule is saved")
+    if session.is_json or not session.is_quiet:
+        warnings += _objections(session, engine, schedule)
     now = moment_of(session, engine)
     if session.is_json:
         output.print_json({**document(schedule, now), "warnings": warnings})
