@@ -42,6 +42,8 @@ def test_five_fields_are_accepted_and_written_plainly(text: str, expected: str) 
         ("* * 30 foo *", "cron: 'foo' is no month"),
         ("*/0 * * * *", "cron: '*/0' is no minute"),
         ("5-1 * * * *", "cron: '5-1' is no minute"),
+        ("5/15 * * * *", "cron: '5/15' is no minute"),
+        ("*-5 * * * *", "cron: '*-5' is no minute"),
         ("0 0 L * *", "cron: 'L' is no day-of-month"),
         ("0 0 * * 1#1", "cron: '1#1' is no day-of-week"),
         ("0 3 * * \uff15", "cron: '\uff15' is no day-of-week"),

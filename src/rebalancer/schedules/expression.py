@@ -19,7 +19,8 @@ _ALLOWED = {
     "minute": "0-59", "hour": "0-23", "day-of-month": "1-31", "month": "1-12 or jan-dec",
     "day-of-week": "0-7 or sun-sat (0 and 7 are Sunday)",
 }  # fmt: skip
-_TERM = r"(?:\*|[0-9]{1,2}|[a-z]{3})(?:-(?:[0-9]{1,2}|[a-z]{3}))?(?:/[0-9]{1,2})?"
+_ONE = r"(?:[0-9]{1,2}|[a-z]{3})"
+_TERM = rf"(?:(?:\*|{_ONE}-{_ONE})(?:/[0-9]{{1,2}})?|{_ONE})"  # 5/15 would make Debian's crontab refuse every line
 _FIELD = re.compile(rf"{_TERM}(?:,{_TERM})*", re.ASCII | re.IGNORECASE)
 _BEGINNING = datetime(2001, 1, 1, tzinfo=UTC)  # the calendar repeats itself within the 50 years that cronsim tries
 
