@@ -1,32 +1,51 @@
 """The pieces wired once: what the command line and the web server call; the only room that reads the clock."""
 
+import os
+import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
 
-from rebalancer.array.discovery import find_disks
+from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RefusedError, UsageError
+from rebalancer.executions.audit import actor_of
+from rebalancer.executions.claims import claim, newest_slot
+from rebalancer.executions.control import Control
+from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
+from rebalancer.executions.firing import Array, FiredBy, Firing
+from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
+from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
+from rebalancer.executions.taking import SlotTaker
 from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.plan import Plan
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
+from rebalancer.schedules.cron import CronManager
+from rebalancer.schedules.manager import ScheduleManager
+from rebalancer.schedules.schedule import Schedule
+from rebalancer.schedules.slots import Slot, jitter_of, slot_of, zone
+from rebalancer.schedules.zones import machine_timezone
 from rebalancer.settings import Settings
 from rebalancer.state import StateFolders
 from rebalancer.transfer.messages import Message
 from rebalancer.transfer.operation import Operation
 
+SCRIPT = "unraid_rebalancer.py"
+_REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
+_FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 _NOTHING_NEW = Plan(
     strategy="finish",
     disks=(),
@@ -38,6 +57,18 @@ _NOTHING_NEW = Plan(
 )
 
 
+class SchedulingEngine:
+    """The specification's integration class: schedules, the machine's cron and the monitor of one config folder.
+
+    ``script_path`` is what cron starts again; ``config_dir`` is created when something is first written to it.
+    """
+
+    def __init__(self, script_path: Path | str, config_dir: Path | str = "./schedules") -> None:
+        self.schedule_manager = ScheduleManager(config_dir)
+        self.cron_manager = CronManager(script_path, config_dir)
+        self.monitor = ScheduleMonitor(config_dir)
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """One installation: its state folders, its settings, and where this machine's own files are looked up."""
@@ -47,12 +78,48 @@ class Engine:
     root: Path
     named_disks: Sequence[str] = ()
 
+    @property
+    def schedules(self) -> ScheduleManager:
+        return ScheduleManager(self.folders.config)
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the machine's time zone."""
+        return machine_timezone(root=self.root, environment=os.environ)
+
+    @property
+    def cron(self) -> CronManager:
+        return CronManager(self.script, self.folders.config, root=self.root)
+
+    @property
+    def control(self) -> Control:
+        return Control(
+            folders=self.folders,
+            manager=self.schedules,
+            store=self.index.store,
+            clock=time.time,
+            actor=actor_of(os.environ, uid=os.geteuid()),
+        )
+
+    @property
+    def index(self) -> Index:
+        return Index(self.folders)
+
+    @property
+    def script(self) -> Path:
+        """What starts this program again: the script of a checkout, else the installed package."""
+        script = Path(sys.argv[0]).absolute()
+        return script if script.name == SCRIPT else Path(__file__).with_name("__main__.py")
+
     def disks(self) -> tuple[Disk, ...]:
         """Return every disk, the unusable ones with their reason."""
         return find_disks(root=self.root, settings=self.settings, named=self.named_disks)
 
     def scan(self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         """Read every usable disk once; ``on_progress(disk name, files so far, bytes so far)``."""
+        for disk in self.disks():
+            if disk.is_usable and not disk.is_folder:
+                flush(disk)
         return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
@@ -87,6 +154,74 @@ class Engine:
         )
         return Runner(self.folders, cancel, on_message, time.time).run(job)
 
+    def fire(
+        self,
+        schedule_id: str,
+        *,
+        fired_by: str,
+        slot: str | None,
+        cancel: Cancel,
+        on_message: Callable[[Message], None],
+    ) -> ScheduleExecution | None:
+        """Give a schedule its turn; returns the record of what came of it.
+
+        None when there is nothing to do and nothing to say: the slot was taken already, none is due (a line of
+        cron may fire more often than the schedule does), or the schedule is disabled. Raises NotFoundError.
+        """
+        schedule = self.schedules.get(schedule_id)
+        by, due = FiredBy(fired_by), None
+        if by is FiredBy.CRON:
+            turn = self._taker(schedule_id).take_due(schedule, now=time.time(), machine_timezone=self.timezone)
+            if turn is None:
+                return None
+            by, due = by if turn.fired_by == CLOCK else FiredBy(turn.fired_by), turn.slot
+        elif by is not FiredBy.HAND:
+            due = slot_of(slot or "")
+            if not schedule.enabled or not claim(self.folders.slots, schedule_id, due, known=self._known(schedule_id)):
+                return None
+        runner = Runner(self.folders, cancel, on_message, time.time)
+        firing = Firing(
+            schedule=schedule,
+            manager=self.schedules,
+            runner=runner,
+            array=self._array_of(schedule, cancel),
+            fired_by=by,
+            due=due,
+            jitter=jitter_of(schedule, machine=platform.node()) if by in _FROM_THE_CLOCK else 0,
+            timezone=zone(schedule.timezone or self.timezone),
+            replace_running=lambda: self._replace(schedule_id),
+        )
+        return firing.carry_out()
+
+    def _taker(self, schedule_id: str) -> SlotTaker:
+        return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))
+
+    def _known(self, schedule_id: str) -> Callable[[], Slot | None]:
+        """Return how to find the newest slot on record, asked when the runtime folder was emptied by a reboot."""
+        return lambda: newest_slot(self.index.latest(schedule_id, count=_REMEMBERED))
+
+    def _replace(self, schedule_id: str) -> None:
+        self.control.cancel_schedule(schedule_id, reason="a later firing takes its place")
+
+    def _array_of(self, schedule: Schedule, cancel: Cancel) -> Array:
+        """Return what a schedule works on: the disks it remembers, else what is discovered when it is its turn."""
+        engine = replace(self, named_disks=schedule.disks)
+        return Array(
+            disks=lambda: tuple(disk for disk in engine.disks() if disk.is_usable),
+            prepare=lambda: engine.prepare(schedule, cancel=cancel),
+            measure=engine.disks,
+        )
+
+    def prepare(self, schedule: Schedule, *, cancel: Cancel) -> Operation:
+        """Scan and plan for a schedule; an operation without moves when no disk is as full as it asks for."""
+        selection = self._with_settings(schedule.selection)
+        disks = self.disks()
+        above = schedule.above_percent
+        if above is not None and all(disk.used_percent <= above for disk in disks if disk.is_usable):
+            return self._operation(_NOTHING_NEW, selection)
+        inventory = self.scan(selection, cancel=cancel, on_progress=_unseen)
+        return self._operation(make_plan(inventory, selection), selection)
+
     def _with_settings(self, selection: Selection) -> Selection:
         """Fill in what the settings say where the selection says nothing."""
         return structs.replace(selection, reserve=selection.reserve or self.settings.reserve)
@@ -108,6 +243,10 @@ class Engine:
             root=str(self.root),
             created_at=now,
         )
+
+
+def _unseen(_disk: str, _files: int, _size: int) -> None:
+    return
 
 
 def _disks_of(plan: Plan) -> set[str]:

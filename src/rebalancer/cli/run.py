@@ -97,7 +97,7 @@ def _finish_begun(session: Session, engine: "Engine", selection: Selection) -> N
     if execution.exit_code == ExitCode.CANCELLED:
         raise CancelledError("cancelled while what an earlier run began was being finished; the next run goes on")
     with output.reader_may_leave():
-        if session.shows:
+        if session.shows and execution.exit_code == ExitCode.DONE:
             output.say(f"finished what an earlier run began: {output.count(execution.files_moved, 'file')}")
 
 

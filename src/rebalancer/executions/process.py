@@ -123,6 +123,10 @@ class ProvenProcess:
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
 
+    def pause(self, *, paused: bool) -> None:
+        """Ask our worker to wait after the chunk it is in, or to go on."""
+        self.signal(signal.SIGUSR1 if paused else signal.SIGUSR2)
+
     def kill(self, *, patience: float = 2.0) -> bool:
         """Send KILL; returns False when it lives on all the same: it waits for a disk and ends when that answers."""
         self.signal(signal.SIGKILL)

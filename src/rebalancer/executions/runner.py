@@ -14,6 +14,7 @@ from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError
 from rebalancer.executions import request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
+from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.outcome import Facts, judge
@@ -39,7 +40,8 @@ class Runner:
 
     @property
     def store(self) -> ExecutionStore:
-        return ExecutionStore(self.folders.executions)
+        """The records; the index is told of what is saved here."""
+        return Index(self.folders).store
 
     def run(self, job: Job) -> ScheduleExecution:
         """Finish what earlier runs began on these disks, then carry the job out; returns the final record.
@@ -77,6 +79,10 @@ class _Run:
             self._start(locks, stack)
         except (CancelledError, HeldError) as error:
             self._end_without_work(error)
+        except RebalancerError as error:
+            if not self.job.max_wait:  # whoever asked is there to hear it
+                raise
+            self.facts = replace(self.facts, error=str(error), error_code=error.exit_code)
         else:
             self._work()
         return self._conclude()

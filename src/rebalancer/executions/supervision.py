@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from msgspec import structs
 
 from rebalancer import records
 from rebalancer.cancel import Cancel
+from rebalancer.errors import RefusedError
 from rebalancer.executions.execution import LEFT_SHOWN, LeftFile
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
@@ -143,8 +145,9 @@ class Supervision:
         now = time.monotonic()
         if now - self._progress_written >= _PROGRESS_EVERY:
             self._progress_written = now
-            ensure(self.progress_path.parent)
-            records.write(self.progress_path, progress, durable=False)
+            with suppress(OSError, RefusedError):  # that nobody can watch is no reason to stop
+                ensure(self.progress_path.parent)
+                records.write(self.progress_path, progress, durable=False)
 
     # -- stopping and pausing -----------------------------------------------------------------------------------
 

@@ -37,13 +37,14 @@ def wait_for_turn(
     while True:
         cancel.check()
         holds = list(job.holds())
-        if not holds:
+        disks = () if holds else job.disks()
+        if disks:
             try:
-                return lock_disks(job.disks(), locks, holder=holder, stack=stack)
+                return lock_disks(disks, locks, holder=holder, stack=stack)
             except NotNowError as error:
-                if not job.max_wait:
-                    raise
                 holds = [Hold(guard="disks", reason=str(error))]
+        elif not holds:
+            holds = [Hold(guard="array", reason="none of its disks can be used now")]
         reasons = "; ".join(hold.reason for hold in holds)
         if not job.max_wait:
             raise NotNowError(reasons)
