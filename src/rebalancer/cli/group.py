@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "By itself": {
         "schedule": ("schedule", "Make, look at, change, run and suspend schedules."),
+        "serve": ("serve", "Start schedules when they are due, without cron."),
     },
     "Try and set up": {
         "demo": ("demo", "Balance a sample array in a temporary folder; keeps nothing."),
