@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from rebalancer.cli import output
+from rebalancer.cli.flags import carry_out, command_line, specification_flags
 from rebalancer.cli.options import global_options
-from rebalancer.errors import ExitCode
+from rebalancer.errors import ExitCode, UsageError
 
 #: section -> command -> its module, and the line that ``--help`` shows without importing it
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -22,6 +23,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "By itself": {
         "schedule": ("schedule", "Make, look at, change, run and suspend schedules."),
         "serve": ("serve", "Start schedules when they are due, without cron."),
+    },
+    "Watch and control": {
+        "execution": ("execution", "What runs, what ran and why; cancel it, clean up."),
+        "emergency-stop": ("emergency", "Stop everything at once, and keep it so if asked."),
     },
     "Try and set up": {
         "demo": ("demo", "Balance a sample array in a temporary folder; keeps nothing."),
@@ -75,11 +80,17 @@ class Program(click.Group):
     cls=Program, epilog=EPILOG, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @global_options
+@specification_flags
 @click.pass_context
-def program(context: click.Context, /, **_options: Any) -> ExitCode | None:
+def program(context: click.Context, /, **options: Any) -> Any:
     """Keep the disks of a NAS evenly filled: plan which folders should live where, and move them safely."""
+    arguments = command_line(options)
+    if arguments and context.invoked_subcommand is not None:
+        raise UsageError(f"{context.invoked_subcommand} and a flag that is a command of its own; give one at a time")
     if context.invoked_subcommand is not None:
         return None
+    if arguments:
+        return carry_out(context, arguments)
     output.complain("no command was named")
     click.echo(context.get_help(), err=True)
     return ExitCode.WRONG_USAGE

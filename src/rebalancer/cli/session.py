@@ -13,15 +13,14 @@ from rebalancer.errors import UsageError
 
 if TYPE_CHECKING:
     from rebalancer.engine import Engine
+    from rebalancer.executions.monitor import ScheduleMonitor
 
 
 def open_engine(session: "Session") -> "Engine":
     from rebalancer import settings
     from rebalancer.engine import Engine
 
-    folders = state.choose_folders(
-        session.config_dir, root=session.root, environment=dict(os.environ), uid=os.geteuid()
-    )
+    folders = session.folders()
     return Engine(
         folders=folders,
         settings=settings.load(folders.settings),
@@ -51,9 +50,22 @@ class Session:
 
     def engine(self) -> "Engine":
         """Return the engine of this installation; the log file, when there is one, is open from here on."""
+        self._open_log()
+        return self.open_engine(self)
+
+    def monitor(self) -> "ScheduleMonitor":
+        """Return what watches and controls executions, without the rest: neither settings nor disks are looked at."""
+        from rebalancer.executions.monitor import ScheduleMonitor
+
+        self._open_log()
+        return ScheduleMonitor.of(self.folders(), clock=self.clock)
+
+    def folders(self) -> state.StateFolders:
+        return state.choose_folders(self.config_dir, root=self.root, environment=dict(os.environ), uid=os.geteuid())
+
+    def _open_log(self) -> None:
         if self.log_file is not None:
             _log_to(self.log_file)
-        return self.open_engine(self)
 
 
 def _log_to(path: Path) -> None:
