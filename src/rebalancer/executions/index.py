@@ -1,8 +1,8 @@
 """History and statistics over many records, answered from an index that may be deleted at any time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from sqlite3 import Connection
@@ -49,13 +49,11 @@ class Index:
 
     def record(self, execution: ScheduleExecution) -> None:
         """Take in a record that was saved through another store."""
-        with self._opened() as tables:
-            index_table.follow(tables, self.store, execution, change=(index_table.NO_STAMP, index_table.NO_STAMP))
+        self.follow(execution, before=index_table.NO_STAMP, after=index_table.NO_STAMP)
 
     def remove(self, execution_ids: Sequence[str]) -> None:
         """Drop records that were removed through another store."""
-        with self._opened() as tables:
-            index_table.forget(tables, execution_ids, change=(index_table.NO_STAMP, index_table.NO_STAMP))
+        self.forget(execution_ids, before=index_table.NO_STAMP, after=index_table.NO_STAMP)
 
     def history(
         self,
@@ -77,7 +75,7 @@ class Index:
             loaded = {name: self._load(name) for name in names if name not in unsettled}
             if None not in loaded.values():
                 break
-            self._distrust()  # a file was changed in place, which its folder does not tell
+            self._change(index_table.distrust)  # a file was changed in place, which its folder does not tell
         found |= {name: execution for name, execution in loaded.items() if execution is not None}
         return sorted(found.values(), key=_age, reverse=True)[: max(0, limit)]
 
@@ -130,13 +128,11 @@ class Index:
 
     def follow(self, execution: ScheduleExecution, *, before: Stamp, after: Stamp) -> None:
         """Take in a record that was just saved; when that is impossible, the next reader finds the change."""
-        with self._opened() as tables:
-            index_table.follow(tables, self.store, execution, change=(before, after))
+        self._change(lambda tables: index_table.follow(tables, self.store, execution, change=(before, after)))
 
     def forget(self, execution_ids: Sequence[str], *, before: Stamp, after: Stamp) -> None:
         """Drop records that were just removed; when that is impossible, the next reader finds the change."""
-        with self._opened() as tables:
-            index_table.forget(tables, execution_ids, change=(before, after))
+        self._change(lambda tables: index_table.forget(tables, execution_ids, change=(before, after)))
 
     # -- the index ----------------------------------------------------------------------------------------------
 
@@ -154,15 +150,10 @@ class Index:
             index_table.reconcile(tables, self.store, now=self.clock())
         return question(tables.database)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Tables]:
-        """Open the index to change it; what cannot be changed now is found out of step by the next reader."""
+    def _change(self, change: Callable[[Tables], None]) -> None:
+        """Change the index; when it cannot be changed now, the next reader finds it out of step."""
         with suppress(IndexUnusableError), IndexFile(self.folders.index).opened(patience=_WRITER_PATIENCE) as tables:
-            yield tables
-
-    def _distrust(self) -> None:
-        with self._opened() as tables:
-            index_table.distrust(tables)
+            change(tables)
 
     # -- the records --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from rebalancer.errors import RebalancerError
+from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.executions.turns import is_taken
 from rebalancer.state import ensure
 
@@ -116,7 +116,10 @@ class _Lock:
     """A file whose kernel lock is held until it is closed, and which holds a note; no note means: do not trust."""
 
     def __init__(self, path: Path, patience: float) -> None:
-        ensure(path.parent)
+        try:
+            ensure(path.parent)
+        except RefusedError as error:
+            raise IndexUnusableError(str(error)) from error
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         if not is_taken(self._fd, patience=patience):
             os.close(self._fd)
