@@ -1,15 +1,16 @@
 """A crontab program that keeps its table in a file, as strict as Debian's, and Unraid's collector."""
 
-import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-CRONTAB = """\
-#!/bin/sh
-# as Debian's: no table is exit code 1 with a sentence, a table without a last line break is refused
+CRONTAB = r"""#!/bin/sh
+# as Debian's: no table is exit code 1 with a sentence, carriage returns are shown as two characters,
+# a table without a last line break is refused
 table='{table}'
 case "$1" in
--l) [ -e "$table" ] || {{ echo 'no crontab for somebody' >&2; exit 1; }}; cat "$table" ;;
+-l) [ -e "$table" ] || {{ echo 'no crontab for somebody' >&2; exit 1; }}; sed 's/\r/\\r/g' "$table" ;;
+-e) $VISUAL "$table" ;;
 -) cat > "$table.new"
    if [ -s "$table.new" ] && [ "$(tail -c 1 "$table.new" | od -An -tx1 | tr -d ' ')" != 0a ]; then
        echo "new crontab file is missing newline before EOF, can't install." >&2; exit 1
@@ -65,4 +66,9 @@ def make_unraid(root: Path, *, is_plugin_installed: bool) -> Path:
 
 
 def path_with(folder: Path) -> str:
-    return f"{folder / 'bin'}:{os.environ['PATH']}"
+    """Return a search path on which the machine's own crontab can never be found: these tests must not touch it."""
+    tools = folder / "tools"
+    tools.mkdir(exist_ok=True)
+    for name in ("sh", "bash", "basename", "cat", "mv", "od", "sed", "tail", "tr"):
+        (tools / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    return f"{folder / 'bin'}:{tools}"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from rebalancer.errors import NotNowError, RefusedError
@@ -24,6 +25,7 @@ _TRIES = 5
 _PAUSE = 0.1  # seconds before another try; doubled each time
 _PATIENCE = 100  # tries of 0.1 s for the lock that all processes of this program take
 _PROGRAM_LIMIT = 30  # seconds for ``crontab``
+_HIDDEN = b"\\r\n"
 _NO_TABLE = ("no crontab for", "can't open", "no such file")  # Debian, cronie and dcron; BusyBox
 
 
@@ -47,13 +49,22 @@ class UserCrontab:
         answer = _crontab("-l")
         complaint = answer.stderr.decode(errors="replace").strip()
         if answer.returncode == 0:
-            return answer.stdout
+            return self._as_it_is() if _HIDDEN in answer.stdout else answer.stdout
         if any(words in complaint.lower() for words in _NO_TABLE):
             return b""
         raise RefusedError(f"the crontab cannot be read: {_first_line(complaint) or 'crontab -l failed'}")
 
     def in_force(self) -> bytes:
         return self.read()
+
+    def _as_it_is(self) -> bytes:
+        """Return the table as an editor gets it: Debian's ``crontab -l`` shows a carriage return as two characters."""
+        answer = _crontab("-e", variables={"VISUAL": "cat --", "EDITOR": "cat --"})
+        if answer.returncode != 0:
+            raise RefusedError(
+                "the crontab has lines that end in \\r, which cannot be kept as they are; remove that first"
+            )
+        return answer.stdout
 
     def write(self, content: bytes) -> None:
         if content and not content.endswith(b"\n"):
@@ -177,7 +188,9 @@ def _changes(present: Mapping[str, bytes], goal: Mapping[str, bytes | None]) -> 
     return said
 
 
-def _crontab(argument: str, *, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _crontab(
+    argument: str, *, content: bytes = b"", variables: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["crontab", argument],
@@ -186,7 +199,7 @@ def _crontab(argument: str, *, content: bytes = b"") -> subprocess.CompletedProc
             check=False,
             timeout=_PROGRAM_LIMIT,
             cwd="/",
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **variables},
         )
     except FileNotFoundError as error:
         raise RefusedError(
