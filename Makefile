@@ -22,7 +22,8 @@ install: $(READY) ## create .venv and install the program there, nothing else
 	@echo "Installed: $(BIN)/unraid-rebalancer"
 
 test: $(READY) system ## run the tests (one file: make test TESTS=tests/test_names.py)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --basetemp="$$scratch/pytest" $(TESTS)
 
 lint: $(READY) ## ruff, format, types, contracts between the rooms
 	@$(BIN)/ruff check .

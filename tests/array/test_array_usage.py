@@ -49,8 +49,10 @@ def test_siblings_at_every_level_are_counted(tmp_path: Path, folder: int) -> Non
     assert allocated_bytes(folder) >= 3 * 2**20
 
 
-def test_a_tree_of_three_thousand_levels_is_measured(tmp_path: Path, folder: int) -> None:
-    current = os.open(tmp_path / "disk", os.O_RDONLY)
+def test_a_tree_of_three_thousand_levels_is_measured(make_disk: MakeDisk) -> None:
+    root = make_disk("tmpfs", 64, "deep")  # gone with its mount: nothing that walks trees could remove it
+    folder = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    current = os.open(root, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=current)
         deeper = os.open("d", os.O_RDONLY, dir_fd=current)
@@ -66,6 +68,7 @@ def test_a_tree_of_three_thousand_levels_is_measured(tmp_path: Path, folder: int
 
     assert allocated_bytes(folder) >= 2**20
     assert len(os.listdir("/proc/self/fd")) == open_before
+    os.close(folder)
 
 
 def test_another_file_system_below_is_not_counted(tmp_path: Path, folder: int, make_disk: MakeDisk) -> None:

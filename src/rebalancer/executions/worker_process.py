@@ -11,7 +11,6 @@ from typing import IO
 
 import msgspec
 
-import rebalancer
 from rebalancer.executions.execution import ProcessIdentity
 from rebalancer.executions.process import TOKEN, ProvenProcess, identity_of
 from rebalancer.transfer.messages import Message
@@ -107,7 +106,7 @@ class WorkerProcess:
 def _environment(token: str) -> dict[str, str]:
     """Give the worker what it needs and nothing else of the user's environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ") if name in os.environ}
-    source = str(Path(rebalancer.__file__).parent.parent)
+    source = str(Path(__file__).parents[2])
     return {
         **kept,
         TOKEN: token,
