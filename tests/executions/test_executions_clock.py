@@ -15,7 +15,7 @@ import pytest
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError
 from rebalancer.executions.claims import claim, newest_slot
-from rebalancer.executions.clock import Clock
+from rebalancer.executions.clock import Clock, is_clock_running
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.schedules.command import ScheduleCommand
 from rebalancer.schedules.schedule import Missed, Schedule
@@ -218,11 +218,13 @@ def test_only_one_clock_runs_per_state_folder(lab: Lab) -> None:
     wait_until((lab.folders.runtime / "clock.lock").exists)
     time.sleep(0.1)
 
+    assert is_clock_running(lab.folders)
     with pytest.raises(NotNowError, match="runs already"):
         lab.clock().run(Cancel())
 
     cancel.request()
     thread.join(10)
+    assert not is_clock_running(lab.folders)
     stopped = Cancel()
     stopped.request()
     lab.clock().run(stopped)

@@ -1,6 +1,5 @@
 """The built-in clock of `serve`, for machines without cron: it starts what is due and holds nothing itself."""
 
-import fcntl
 import os
 import subprocess
 import time
@@ -17,6 +16,7 @@ from rebalancer.executions.due import Due, due
 from rebalancer.executions.process import TOKEN
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.taking import SlotTaker
+from rebalancer.executions.turns import is_taken
 from rebalancer.schedules.command import ScheduleCommand
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot, next_slots
@@ -24,6 +24,7 @@ from rebalancer.state import StateFolders, ensure
 
 LONGEST_SLEEP = 30.0  # seconds, so that changed schedules are seen
 _POLL = 0.5  # seconds between two looks at the request to stop and at the wall clock
+_LOCK_PATIENCE = 1.0  # seconds; `is_clock_running` holds the lock for a moment
 _LOG_LIMIT = 2**20  # bytes; a larger log is set aside, over the one before
 
 
@@ -115,15 +116,30 @@ class Clock:
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
-        path = ensure(self.folders.runtime) / "clock.lock"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        ensure(self.folders.runtime)
+        fd = os.open(_lock_of(self.folders), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not is_taken(fd, patience=_LOCK_PATIENCE):
+                raise NotNowError(f"the clock of {self.folders.config} runs already in another process")
             yield
-        except BlockingIOError as error:
-            raise NotNowError(f"the clock of {self.folders.config} runs already in another process") from error
         finally:
             os.close(fd)
+
+
+def is_clock_running(folders: StateFolders) -> bool:
+    """Return whether a clock of this state folder runs now."""
+    try:
+        fd = os.open(_lock_of(folders), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not is_taken(fd, patience=0)
+    finally:
+        os.close(fd)
+
+
+def _lock_of(folders: StateFolders) -> Path:
+    return folders.runtime / "clock.lock"
 
 
 def _open_log(path: Path) -> IO[bytes]:
