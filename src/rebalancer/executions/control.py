@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from msgspec import Struct
@@ -16,7 +16,8 @@ from rebalancer.executions.active import Active
 from rebalancer.executions.background import Background
 from rebalancer.executions.current import Current
 from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.process import ProvenProcess
+from rebalancer.executions.family import Family
+from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.stop import Stop
 from rebalancer.executions.store import ExecutionStore
@@ -136,14 +137,17 @@ class Control:
     def _stop_everything(self, asked: StopRequest, begun: float) -> list[Verdict]:
         """Ask all to stop before the first is waited for; what does not answer in time is reported as it is."""
         supervised = list(self._by_their_locks(asked))
-        _ask(supervised)
+        families = _ask(supervised)
         by_record, problem = self._by_their_records(asked)
         asked_already = {stop.execution_id for stop in supervised}
         others = [stop for stop in by_record if stop.execution_id not in asked_already]
-        _ask(others)
+        families += _ask(others)
         grace = max(0.2, begun + EMERGENCY_GRACE - time.monotonic())
         stops = [*supervised, *others]
-        ways = [Background(partial(stop.carry_out, grace=grace, patience=_EMERGENCY_PATIENCE)) for stop in stops]
+        ways = [
+            Background(partial(stop.carry_out, family, grace=grace, patience=_EMERGENCY_PATIENCE))
+            for stop, family in zip(stops, families, strict=True)
+        ]
         return [*(_verdict_of(stop, way, begun) for stop, way in zip(stops, ways, strict=True)), *problem]
 
     def _by_their_locks(self, asked: StopRequest) -> Iterator[Stop]:
@@ -158,7 +162,7 @@ class Control:
             return [], [_unreadable(str(error))]
         if found is None:
             return [], [_unreadable(f"the records in {self.folders.executions} do not answer")]
-        return [self._stop_of(execution, asked) for execution in found], []
+        return [replace(self._stop_of(execution, asked), through=None) for execution in found], []
 
     # -- one schedule -------------------------------------------------------------------------------------------
 
@@ -231,13 +235,15 @@ class Control:
         audit.append(self.folders.audit, entry)
 
 
-def _ask(stops: Sequence[Stop]) -> None:
-    """Ask all of them at once; whoever cannot be asked is dealt with when it is its turn to be stopped."""
+def _ask(stops: Sequence[Stop]) -> list[Family]:
+    """Ask all of them at once; returns everything of theirs, found in one search before the first signal."""
+    table = Table()
+    families = [stop.gathered(table) for stop in stops]
     for stop in stops:
         stop.leave_request()
-        for head in stop.heads:
-            with suppress(ProcessLookupError, RefusedError), ProvenProcess(head) as process:
-                process.ask_to_stop()
+    for family in families:
+        family.ask()
+    return families
 
 
 def _verdict_of(stop: Stop, way: Background[Verdict], begun: float) -> Verdict:

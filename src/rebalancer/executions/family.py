@@ -11,7 +11,7 @@ from rebalancer.errors import RefusedError
 from rebalancer.executions import process_table
 from rebalancer.executions.execution import ProcessIdentity
 from rebalancer.executions.process import ProvenProcess, identity_of
-from rebalancer.executions.process_table import Facts
+from rebalancer.executions.process_table import Facts, Table
 
 _LOOK_AGAIN = 0.2  # seconds between two searches for newly started members
 _POLL = 0.02
@@ -46,8 +46,8 @@ def family_of(*heads: ProcessIdentity) -> list[ProcessIdentity]:
     That is: who carries a head's token in its environment; the heads themselves and whoever descends from a member;
     for a head without token, also the session that it leads. This process and its ancestors are never among them.
     """
-    with _Family(heads) as family:
-        family.gather()
+    with Family(heads) as family:
+        family.gather(Table())
         return [member.identity for member in family.living()]
 
 
@@ -60,23 +60,17 @@ def stop_family(
     ``grace`` seconds.  3. KILL what is left.  4. Look again until nobody is found any more, for at most ``patience``
     seconds; who then still lives is pending, not stopped.
     """
-    begun = time.monotonic()
-    with _Family(heads) as family:
-        family.gather()
-        was_running = bool(family.members)
-        if through is not None:
-            grace = family.ask_through(through, seconds=grace)
-        family.pursue(ASK, seconds=grace)
-        if family.living():
-            family.pursue((signal.SIGKILL,), seconds=patience)
-        pending = tuple(_pending(member) for member in family.living())
-        refused = tuple(dict.fromkeys(family.refused))
-    return Stopped(was_running, time.monotonic() - begun, pending, refused)
+    with Family(heads) as family:
+        family.gather(Table())
+        return family.stop(grace=grace, patience=patience, through=through)
 
 
 @dataclass(eq=False)
-class _Family:
-    """The members found so far, each held by a descriptor, so that what is signalled is what was found."""
+class Family:
+    """The members found so far, each held by a descriptor, so that what is signalled is what was found.
+
+    Who was gathered before the first signal is stopped also when it loses its parent by it.
+    """
 
     heads: Sequence[ProcessIdentity]
     members: dict[ProcessIdentity, ProvenProcess] = field(default_factory=dict)
@@ -92,17 +86,30 @@ class _Family:
     def living(self) -> list[ProvenProcess]:
         return [member for member in self.members.values() if not member.has_ended]
 
-    def gather(self) -> list[ProvenProcess]:
-        """Search all processes for members; returns those that were not known yet."""
+    def ask(self) -> None:
+        """Ask all members to stop."""
+        self._send(self.living(), ASK)
+
+    def stop(self, *, grace: float, patience: float, through: ProcessIdentity | None = None) -> Stopped:
+        """Do what `stop_family` promises with what was gathered."""
+        begun = time.monotonic()
+        if through is not None:
+            grace = self._ask_through(through, seconds=grace)
+        self._pursue(ASK, seconds=grace)
+        if self.living():
+            self._pursue((signal.SIGKILL,), seconds=patience)
+        pending = tuple(_pending(member) for member in self.living())
+        refused = tuple(dict.fromkeys(self.refused))
+        return Stopped(bool(self.members), time.monotonic() - begun, pending, refused)
+
+    def gather(self, table: Table) -> list[ProvenProcess]:
+        """Search a table of all processes for members; returns those that were not known yet."""
         new = [member for head in self.heads if (member := self._hold(head, head)) is not None]
-        table = process_table.everybody()
-        for pid in process_table.untouchable():
-            table.pop(pid, None)
         while found := [member for facts in self._kin(table) if (member := self._hold_kin(facts)) is not None]:
             new += found
         return new
 
-    def ask_through(self, head: ProcessIdentity, *, seconds: float) -> float:
+    def _ask_through(self, head: ProcessIdentity, *, seconds: float) -> float:
         """Ask one member alone and wait for its end; returns how long to wait for what is left then."""
         member = self.members.get(head)
         if member is None:
@@ -110,7 +117,7 @@ class _Family:
         self._send([member], ASK)
         return _LEFT_OVER if member.wait(seconds) else 0.0
 
-    def pursue(self, signals: Sequence[signal.Signals], *, seconds: float) -> None:
+    def _pursue(self, signals: Sequence[signal.Signals], *, seconds: float) -> None:
         """Send the signals to every member, also to those that appear meanwhile, until none lives or time is up."""
         self._send(self.living(), signals)
         deadline = time.monotonic() + seconds
@@ -118,7 +125,7 @@ class _Family:
             look_at = time.monotonic() + _LOOK_AGAIN
             while self.living() and time.monotonic() < min(look_at, deadline):
                 time.sleep(_POLL)
-            new = self.gather()
+            new = self.gather(Table())
             self._send(new, signals)
             if not self.living() or time.monotonic() >= deadline:
                 return
@@ -131,21 +138,21 @@ class _Family:
                 except RefusedError as error:
                     self.refused.append(str(error))
 
-    def _kin(self, table: dict[int, Facts]) -> Iterator[Facts]:
+    def _kin(self, table: Table) -> Iterator[Facts]:
         """Yield the processes that belong to the family and are not held yet."""
         living = {member.identity.pid: member.identity.start_ticks for member in self.living()}
-        for facts in table.values():
-            if living.get(facts.pid) != facts.start_ticks and self._is_kin(facts, set(living)):
+        for facts in table.processes:
+            if living.get(facts.pid) != facts.start_ticks and self._is_kin(facts, set(living), table):
                 yield facts
 
-    def _is_kin(self, facts: Facts, living: set[int]) -> bool:
+    def _is_kin(self, facts: Facts, living: set[int], table: Table) -> bool:
         if facts.state == "Z":
             return False
         # a session's number is its leader's for as long as the leader has not been reaped
         led = {head.pid for head in self.heads if not head.token and head.pid in living}
         if facts.parent in living or facts.session in led:
             return True
-        return process_table.token_of(facts.pid) in self._tokens()
+        return table.token_of(facts) in self._tokens()
 
     def _tokens(self) -> set[str]:
         """Return the tokens that mark the family: the heads' and those that members gave to what they started.

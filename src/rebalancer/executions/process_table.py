@@ -56,6 +56,20 @@ def everybody() -> dict[int, Facts]:
     return {facts.pid: facts for facts in found if facts is not None}
 
 
+class Table:
+    """Every process that may be signalled, as it was when the table was made; each is asked for its token once."""
+
+    def __init__(self) -> None:
+        spared = untouchable()
+        self.processes = [facts for pid, facts in everybody().items() if pid not in spared]
+        self._tokens: dict[int, str] = {}
+
+    def token_of(self, facts: Facts) -> str:
+        if facts.pid not in self._tokens:
+            self._tokens[facts.pid] = token_of(facts.pid)
+        return self._tokens[facts.pid]
+
+
 def token_of(pid: int) -> str:
     """Return the token in a process's environment; empty when it has none, has ended or is not ours to look at.
 

@@ -9,9 +9,10 @@ from rebalancer import records
 from rebalancer.errors import RebalancerError
 from rebalancer.executions import request
 from rebalancer.executions.execution import Event, ProcessIdentity, ScheduleExecution
-from rebalancer.executions.family import PATIENCE, stop_family
+from rebalancer.executions.family import PATIENCE, Family
 from rebalancer.executions.outcome import Facts, judge
 from rebalancer.executions.process import boot_id
+from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopRequest
 from rebalancer.executions.settle import Remains, settled
 from rebalancer.executions.store import ExecutionStore
@@ -35,10 +36,17 @@ class Stop:
     through: ProcessIdentity | None = None  # its supervisor, which tells the others; None: all are told at once
     schedule_id: str = ""
 
-    def carry_out(self, *, grace: float, patience: float = PATIENCE) -> Verdict:
+    def gathered(self, table: Table) -> Family:
+        """Return everything of it that lives, held, to be asked together with others and then given to `carry_out`."""
+        family = Family(self.heads)
+        family.gather(table)
+        return family
+
+    def carry_out(self, family: Family | None = None, *, grace: float, patience: float = PATIENCE) -> Verdict:
         """Stop it and write its final record, unless its supervisor did: a final record is never overwritten."""
         begun = time.monotonic()
-        stopped = stop_family(*self.heads, grace=grace, patience=patience, through=self.through)
+        with family or self.gathered(Table()) as found:
+            stopped = found.stop(grace=grace, patience=patience, through=self.through)
         ending, execution = ending_of(stopped), self._recorded()
         detail = detail_of(stopped, execution.disks_before if execution is not None else ())
         if ending is Ending.STOPPED:

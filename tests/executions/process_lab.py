@@ -1,0 +1,130 @@
+"""Processes for tests: canaries that note every signal they receive, and members that are hard to get rid of."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebalancer.executions.execution import ProcessIdentity
+from rebalancer.executions.process import TOKEN, identity_of
+
+CANARY = """
+import os, signal, sys, time
+notes, behaviour = sys.argv[1], sys.argv[2]
+fd = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def note(number, frame):
+    os.write(fd, b"heard %d %d\\n" % (number, time.monotonic_ns()))
+    if number == signal.SIGTERM and behaviour != "ignores TERM":
+        os._exit(0)
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+    try:
+        signal.signal(number, note)
+    except (OSError, ValueError):
+        pass
+if behaviour == "double fork":
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(fd, b"grandchild %d\\n" % os.getpid())
+        else:
+            os._exit(0)
+os.write(fd, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+@dataclass(frozen=True)
+class Canary:
+    process: subprocess.Popen[bytes]
+    notes: Path
+    token: str
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        return identity_of(self.pid, self.token)
+
+    @property
+    def signals(self) -> list[int]:
+        """The signals it received, in order; KILL and STOP leave no note."""
+        return [number for number, _ in self.heard]
+
+    @property
+    def heard(self) -> list[tuple[int, float]]:
+        """The same with the moment of each, in seconds of the monotonic clock."""
+        words = [line.split() for line in self._lines() if line.startswith("heard")]
+        return [(int(number), int(moment) / 1e9) for _, number, moment in words]
+
+    @property
+    def grandchildren(self) -> list[int]:
+        return [int(line.split()[1]) for line in self._lines() if line.startswith("grandchild")]
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def _lines(self) -> list[str]:
+        return self.notes.read_text().splitlines() if self.notes.exists() else []
+
+
+@contextmanager
+def canary(folder: Path, behaviour: str = "", *, marked: bool = False) -> Iterator[Canary]:
+    """Start a process that notes its signals; ``marked``: it carries a token. Killed at the end."""
+    notes = folder / f"notes-{secrets.token_hex(4)}"
+    token = secrets.token_hex(16) if marked else ""
+    inherited = {name: value for name, value in os.environ.items() if name != TOKEN}
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", CANARY, str(notes), behaviour],
+        env=inherited | ({TOKEN: token} if token else {}),
+        start_new_session=True,
+    )
+    made = Canary(process, notes, token)
+    try:
+        wait_until(lambda: notes.exists() and "ready" in notes.read_text())
+        if behaviour == "double fork":
+            wait_until(lambda: bool(made.grandchildren))
+        yield made
+    finally:
+        _kill(process.pid)
+        process.wait()
+        for pid in made.grandchildren:
+            if is_there(pid):
+                _kill(pid)
+
+
+def is_there(pid: int) -> bool:
+    """Return whether a process that is no zombie has the number."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text[text.rindex(")") + 2] not in "ZX"
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def state_of(pid: int) -> str:
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return text[text.rindex(")") + 2]
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
