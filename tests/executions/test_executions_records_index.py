@@ -170,6 +170,17 @@ def test_a_record_saved_without_the_index_within_the_same_tick_is_found(tmp_path
     assert index.history(limit=5) == [execution(2), execution(1)]
 
 
+def test_a_record_replaced_behind_the_index_is_found_after_the_index_was_told_of_another(tmp_path: Path) -> None:
+    index = index_in(folders_in(tmp_path))
+    index.store.save(execution(1))
+    index.history(limit=5)
+    changed = execution(1, status=ExecutionStatus.FAILED, files_moved=5)
+    ExecutionStore(index.folders.executions).save(changed)
+    index.store.save(execution(2))
+
+    assert counted(index) == recount([changed, execution(2)])
+
+
 def test_a_folder_that_has_not_changed_is_not_listed_again(tmp_path: Path) -> None:
     """Shown by a record that comes without changing the folder's time: nobody looks for it."""
     folders = folders_in(tmp_path)

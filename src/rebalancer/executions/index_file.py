@@ -39,6 +39,7 @@ class Tables:
         self.database = sqlite3.connect(path, isolation_level=None)
         self.database.execute("PRAGMA synchronous = OFF")  # derived: nothing waits for the disk
         self.database.execute("PRAGMA journal_mode = MEMORY")  # what was cut short is made anew, not played back
+        self.database.execute("PRAGMA temp_store = MEMORY")
         self._on_change = on_change
 
     def create(self) -> Self:

@@ -93,10 +93,11 @@ def _of_schedule(database: Connection, schedule_id: str, names: AbstractSet[str]
 
 
 def _totals_by_status(database: Connection, schedule_id: str, without: list[str]) -> list[Totals]:
-    database.execute("CREATE TEMP TABLE IF NOT EXISTS passed_over (name TEXT PRIMARY KEY)")
-    database.execute("DELETE FROM passed_over")
-    database.executemany("INSERT INTO passed_over VALUES (?)", [(name,) for name in without])
-    condition = "AND name NOT IN passed_over" if without else ""
+    condition = ""
+    if without:
+        database.execute("CREATE TEMP TABLE passed_over (name TEXT PRIMARY KEY)")
+        database.executemany("INSERT INTO passed_over VALUES (?)", [(name,) for name in without])
+        condition = "AND name NOT IN passed_over"
     rows = database.execute(
         f"SELECT status, count(*), total(duration > 0), total(duration), sum(files / {_LOW}), sum(files % {_LOW}),"  # noqa: S608
         f" sum(bytes / {_LOW}), sum(bytes % {_LOW}), max(duration), min(start), max(start)"
@@ -124,18 +125,22 @@ def _totals(row: tuple[str, int, float, float, int, int, int, int, float, float,
 
 
 def _spread(database: Connection, schedule_id: str) -> Spread:
-    return Spread(
-        median_duration=_percentile(database, schedule_id, "duration", percent=50),
-        p95_duration=_percentile(database, schedule_id, "duration", percent=95),
-        median_speed=_percentile(database, schedule_id, "speed", percent=50),
-    )
+    median, high = _percentiles(database, schedule_id, "duration", 50, 95)
+    (median_speed,) = _percentiles(database, schedule_id, "speed", 50)
+    return Spread(median_duration=median, p95_duration=high, median_speed=median_speed)
 
 
-def _percentile(database: Connection, schedule_id: str, column: str, *, percent: float) -> float | None:
+def _percentiles(database: Connection, schedule_id: str, column: str, *percents: float) -> list[float | None]:
+    """Return values above 0 by nearest rank, each counted from the nearer end."""
     rows = f"FROM execution WHERE schedule_id = ? AND {column} > 0"
     (count,) = database.execute(f"SELECT count(*) {rows}", (schedule_id,)).fetchone()
-    row = database.execute(
-        f"SELECT {column} {rows} ORDER BY {column} LIMIT 1 OFFSET ?",
-        (schedule_id, rank_of(percent, count)),
-    ).fetchone()
-    return None if row is None else row[0]
+    found = []
+    for percent in percents:
+        rank = rank_of(percent, count)
+        is_high = 2 * rank > count
+        order, offset = ("DESC", count - 1 - rank) if is_high else ("ASC", rank)
+        row = database.execute(
+            f"SELECT {column} {rows} ORDER BY {column} {order} LIMIT 1 OFFSET ?", (schedule_id, offset)
+        ).fetchone()
+        found.append(None if row is None else row[0])
+    return found
