@@ -1,0 +1,58 @@
+"""Why an execution went as it did, from its record alone."""
+
+from rebalancer.executions.execution import Event, ExecutionStatus, LeftFile, ScheduleExecution
+from rebalancer.executions.story import events_of, sentences_of, standing_of
+
+HELD = ScheduleExecution(
+    execution_id="x",
+    schedule_id="nightly",
+    start_time=10.0,
+    slot="2026-11-23T03:15:00+01:00",
+    fired_by="cron",
+    attempt=2,
+    timeline=(Event(10.0, "due"), Event(11.0, "held", "disk2 is in use")),
+)
+
+
+def test_a_waiting_execution_says_what_holds_it() -> None:
+    assert standing_of(HELD) == "held: disk2 is in use"
+    assert sentences_of(HELD) == ["started by cron for 2026-11-23T03:15:00+01:00, attempt 2", "it is pending"]
+
+
+def test_an_execution_without_timeline_has_a_beginning_and_an_end() -> None:
+    ended = ScheduleExecution(
+        execution_id="x",
+        schedule_id="nightly",
+        start_time=10.0,
+        end_time=20.0,
+        status=ExecutionStatus.FAILED,
+        exit_code=3,
+        error_message="disk2 is full",
+        fired_by="program",
+    )
+
+    assert [(event.at, event.what, event.why) for event in events_of(ended)] == [
+        (10.0, "started", "started by another program, which registered it"),
+        (20.0, "ended", "failed: disk2 is full"),
+    ]
+    assert standing_of(ended) == ""
+
+
+def test_who_stopped_it_and_what_stayed_are_told() -> None:
+    stopped = ScheduleExecution(
+        execution_id="x",
+        schedule_id="nightly",
+        start_time=10.0,
+        end_time=20.0,
+        status=ExecutionStatus.CANCELLED,
+        exit_code=130,
+        actor="alice",
+        error_message="movie night",
+        left=(LeftFile("disk1", "a", "in use"), LeftFile("disk1", "b", "in use"), LeftFile("disk1", "c", "immutable")),
+    )
+
+    assert sentences_of(stopped)[1:] == [
+        "cancelled by alice: movie night (exit code 130)",
+        "stayed where they were: 2 because: in use",
+        "stayed where they were: 1 because: immutable",
+    ]
