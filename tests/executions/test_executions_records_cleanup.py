@@ -166,13 +166,14 @@ def test_a_cleanup_that_was_cut_short_counts_nothing_twice(tmp_path: Path) -> No
     assert index_in(folders).history(limit=10) == saved[:1]
 
 
-def test_many_records_go_in_several_steps(tmp_path: Path) -> None:
+def test_many_records_go_in_several_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "_BATCH", 50)
     folders = folders_in(tmp_path)
-    saved = save_aged(folders, *range(1, 1300), files_moved=1)
+    saved = save_aged(folders, *range(1, 180), files_moved=1)
 
     cleaned = clean_up(folders, days=10)
 
-    assert len(cleaned.removed) == 1289
+    assert len(cleaned.removed) == 169
     assert counted(index_in(folders)) == recount(saved)
 
 
