@@ -66,7 +66,7 @@ def test_a_zombie_is_dead(tmp_path: Path) -> None:
             identity_of(bird.pid, "")
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid()])
+@pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid()], ids=["first", "own", "parent"])
 def test_the_first_process_ourselves_and_our_ancestors_are_never_signalled(pid: int) -> None:
     with pytest.raises(RefusedError, match="not one that this program may signal"):
         ProvenProcess(replace(identity_of(os.getpid(), ""), pid=pid))

@@ -10,7 +10,7 @@ from rebalancer import names, records
 from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.executions import process
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
-from rebalancer.executions.settle import Remains, settled
+from rebalancer.executions.settle import Remains, settled, with_live_figures
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.turns import is_taken
 from rebalancer.state import StateFolders
@@ -46,6 +46,10 @@ class Current:
     def load(self, execution_id: str) -> ScheduleExecution:
         """Return one execution as it stands; raises NotFoundError or DamagedRecordError."""
         return self.of(self.store.load(execution_id))
+
+    def live(self, execution: ScheduleExecution) -> ScheduleExecution:
+        """Return an execution that was loaded here with the figures it has by now, for showing: its record has none."""
+        return with_live_figures(execution, self._remains(execution), now=self.clock())
 
     def of(self, execution: ScheduleExecution) -> ScheduleExecution:
         """Return the execution as it stands, when its record has just been read.

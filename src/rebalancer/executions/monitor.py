@@ -148,7 +148,10 @@ class ScheduleMonitor:
     # -- looking ------------------------------------------------------------------------------------------------
 
     def get_running_executions(self) -> list[ScheduleExecution]:
-        """Return the executions that are pending or running now, newest first, whichever process started them."""
+        """Return the executions that are pending or running now, newest first, whichever process started them.
+
+        Counts and durations are those of a moment ago; in the record they are written at the end.
+        """
         current = Current(self.folders, self._store, self.clock)
         found = []
         for execution_id in Active(self.folders, self.clock).ids():
@@ -156,7 +159,7 @@ class ScheduleMonitor:
                 found.append(current.load(execution_id))
             except (NotFoundError, DamagedRecordError):  # removed or damaged since it was listed
                 continue
-        running = [execution for execution in found if not execution.status.is_final]
+        running = [current.live(execution) for execution in found if not execution.status.is_final]
         return sorted(running, key=lambda execution: (execution.start_time, execution.execution_id), reverse=True)
 
     def get_execution(self, execution_id: str) -> ScheduleExecution:

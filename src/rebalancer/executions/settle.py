@@ -46,6 +46,14 @@ def settled(
     return _ended(_with_last_figures(execution, remains.progress), reason, now=now, last_seen=remains.last_seen)
 
 
+def with_live_figures(execution: ScheduleExecution, remains: Remains, *, now: float) -> ScheduleExecution:
+    """Return a living execution with what it last said of itself, and the seconds since it started, for showing only."""
+    if execution.status is not ExecutionStatus.RUNNING:
+        return execution
+    elapsed = max(0.0, now - execution.start_time)
+    return replace(_with_last_figures(execution, remains.progress), duration_seconds=elapsed)
+
+
 def _how(execution: ScheduleExecution, remains: Remains, *, is_reboot: bool) -> str:
     if execution.process is None and execution.worker is None:
         return "its record does not say which process it was"
