@@ -1,9 +1,6 @@
 """Debian's real cron daemon and crontab program, with a spool of their own in the test run's own mount namespace."""
 
-import ctypes
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -14,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.cron import own_daemon, own_spool
 from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.daemons import Daemon, which_daemon
 from rebalancer.schedules.schedule import Schedule
 
-SPOOL = Path("/var/spool/cron/crontabs")
-MS_BIND = 4096
 PROGRAM = """\
 import os, sys
 with open(os.environ.get("NOWHERE", {out!r}), "a") as file:
@@ -35,41 +31,13 @@ pytestmark = [
 
 @pytest.fixture
 def spool(tmp_path: Path, mounts: ExitStack) -> Path:
-    """Put an empty spool, a folder for cron's pid file and no system crontabs in place of the machine's."""
-    own = tmp_path / "spool"
-    own.mkdir()
-    own.chmod(0o1730)
-    group = SPOOL.stat().st_gid
-    os.chown(own, 0, group)
-    bind(own, SPOOL, mounts)
-    for place in ("/etc/cron.d",):
-        empty = tmp_path / "empty"
-        empty.mkdir()
-        bind(empty, Path(place), mounts)
-    table = tmp_path / "crontab"
-    table.touch()
-    bind(table, Path("/etc/crontab"), mounts)
-    return own
+    return own_spool(tmp_path, mounts)
 
 
 @pytest.fixture
 def daemon(spool: Path, tmp_path: Path, mounts: ExitStack) -> Iterator[subprocess.Popen[bytes]]:
-    # its pid file and lock are its own, so that it neither meets nor disturbs the machine's
-    run = tmp_path / "run"
-    run.mkdir()
-    bind(run, Path("/run"), mounts)
-    process = subprocess.Popen(["/usr/sbin/cron", "-f"], stdin=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(1.5)  # it tells a changed spool by whole seconds: what changes in the second it starts is not seen
-    yield process
-    os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
-    process.wait()
-
-
-def bind(source: Path, target: Path, mounts: ExitStack) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(bytes(source), bytes(target), None, MS_BIND, None) != 0:
-        raise OSError(ctypes.get_errno(), f"{target} cannot be covered")
-    mounts.callback(libc.umount2, bytes(target), 2)
+    with own_daemon(tmp_path, mounts) as running:
+        yield running
 
 
 @pytest.fixture
