@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rebalancer.executions.claims import Ledger
@@ -165,7 +165,7 @@ class World:
         self.accounted.update(slot.at for slot in one.missed)
         if one.missed and (self.ledger.until is None or self.ledger.until < one.missed[-1].at):
             self.ledger = self.ledger.with_missed(one.missed[-1])
-        if one.fired_by and not self.ledger.has(one.slot):
+        if one.fired_by and not self.ledger.has(one.slot.at):
             assert self.now - one.slot.at <= max(ON_TIME, self.schedule.catch_up_window)
             self.fired[one.slot.at] = self.fired.get(one.slot.at, 0) + 1
             self.ledger = self.ledger.with_fired(one.slot)
@@ -178,9 +178,20 @@ expressions = st.sampled_from(
 )
 
 
+def test_a_slot_that_was_noted_as_missed_fires_when_the_clock_is_set_back_and_comes_to_it() -> None:
+    missed = ledger(0).with_missed(slot_at(NEW_YEAR + DAY + 3 * HOUR, "UTC"))
+
+    for hour in (3, 3.01, 3.1):
+        one = asked(nightly(), missed, day=1, hour=hour)
+        assert one is not None
+        assert (one.slot.local, one.fired_by) == (key(1), "clock")
+    assert asked(nightly(), missed, day=1, hour=3.2) is None
+
+
 @pytest.mark.parametrize("timezone", ZONES)
 @settings(max_examples=12, deadline=None)
 @given(cron=expressions, policy=st.sampled_from(Missed), window=st.sampled_from([3600, 86400]), stretches=jumps)
+@example(cron="0 */6 * * *", policy=Missed.SKIP, window=3600, stretches=[(1.0, HOUR), (375900.0, HOUR), (1.0, -HOUR)])
 def test_for_two_years_each_slot_fires_at_most_once_and_none_is_lost(
     timezone: str, cron: str, policy: Missed, window: int, stretches: list[tuple[float, float]]
 ) -> None:

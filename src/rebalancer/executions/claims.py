@@ -25,10 +25,10 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     until: float | None = None  # everything up to here fired or was noted as missed; None: nothing ever was
     floor: float | None = None  # the newest slot on record when this ledger was begun, such as after a reboot
 
-    def has(self, slot: Slot) -> bool:
-        """Return whether the slot fired."""
-        is_old = self.floor is not None and self.floor - _REACH < slot.at <= self.floor
-        return is_old or slot.at in self.fired
+    def has(self, at: float) -> bool:
+        """Return whether the slot of that instant fired."""
+        is_old = self.floor is not None and self.floor - _REACH < at <= self.floor
+        return is_old or at in self.fired
 
     def with_fired(self, slot: Slot) -> "Ledger":
         """Take in a firing. The clock is there now, also when it was further before and was set back."""
@@ -55,7 +55,7 @@ def claim(slots_folder: Path, schedule_id: str, slot: Slot, *, known: Known = no
     """
     with _turn(slots_folder):
         ledger = read_ledger(slots_folder, schedule_id, known=known)
-        if ledger.has(slot):
+        if ledger.has(slot.at):
             return False
         _write(slots_folder, schedule_id, ledger.with_fired(slot))
     return True

@@ -55,7 +55,7 @@ def decide(schedule: Schedule, ledger: Ledger, *, now: float, machine_timezone: 
         return None
     since = _since(schedule, ledger, now)
     between = slots_between(schedule, since=since, until=now, machine_timezone=machine_timezone)
-    slots = [slot for slot in between if not ledger.has(slot)]
+    slots = [slot for slot in between if not ledger.has(slot.at)]
     if not slots:
         return None
     newest, age = slots[-1], now - slots[-1].at
@@ -97,7 +97,8 @@ def _since(schedule: Schedule, ledger: Ledger, now: float) -> float:
         return changed or now - ON_TIME
     if ledger.until > now:  # the clock was set back: what comes again and did not fire runs when it is its time
         return max(now - ON_TIME, changed)
-    return max(ledger.until, changed)
+    comes_again = now - ledger.until <= ON_TIME and not ledger.has(ledger.until)  # it was noted as missed before that
+    return max(ledger.until - 1 if comes_again else ledger.until, changed)
 
 
 def _runs(count: int) -> str:
