@@ -147,7 +147,20 @@ class Supervision:
             self._progress_written = now
             with suppress(OSError, RefusedError):  # that nobody can watch is no reason to stop
                 ensure(self.progress_path.parent)
-                records.write(self.progress_path, progress, durable=False)
+                records.write(self.progress_path, self._in_all(progress), durable=False)
+
+    def _in_all(self, progress: Progress) -> Progress:
+        """Return the progress with what the operations before this one did, as the final record will count."""
+        files, size, moves = self._before
+        return structs.replace(
+            progress,
+            files_moved=files + progress.files_moved,
+            bytes_moved=size + progress.bytes_moved,
+            bytes_copied=size + progress.bytes_copied,
+            bytes_total=size + progress.bytes_total,
+            moves_done=moves + progress.moves_done,
+            moves_total=moves + progress.moves_total,
+        )
 
     # -- stopping and pausing -----------------------------------------------------------------------------------
 
