@@ -147,9 +147,13 @@ def test_a_worker_killed_at_a_step_that_others_can_see_leaves_nothing_behind(
     array = Array(disks, state)
     name, _, number = call.partition(":")
     inject = f"inject={name}:signal=KILL:when={number or 1}"  # counted in each process for itself; only the worker gets there
+    plan = (
+        state / "plan.json"
+    )  # made beforehand: a scan lets the file systems write, and would be the one that is killed
+    lab.run("plan", *[f"--disk={disk}" for disk in disks], "--save", plan, state=state, exit_code=0)
 
     killed = subprocess.run(
-        [*STRACE, f"trace={name}", "-e", inject, *lab.command_line(*array.arguments)],
+        [*STRACE, f"trace={name}", "-e", inject, *lab.command_line(*array.arguments, "--plan", plan)],
         check=False,
         capture_output=True,
         timeout=60,

@@ -313,7 +313,6 @@ def test_an_unraid_that_lists_no_disk_is_told_so(tmp_path: Path) -> None:
         ("cifs", DiskStatus.REMOTE),
         ("fuse.sshfs", DiskStatus.REMOTE),
         ("fuse.shfs", DiskStatus.UNION),
-        ("overlay", DiskStatus.UNION),
         ("vfat", DiskStatus.UNSUITABLE),
         ("exfat", DiskStatus.UNSUITABLE),
         ("ntfs3", DiskStatus.UNSUITABLE),
@@ -332,6 +331,16 @@ def test_the_wrong_kind_of_file_system_is_refused_also_with_a_limit(
     )
 
     assert (mounted.status, limited.status) == (status, status)
+
+
+def test_an_overlay_is_no_disk_but_a_folder_on_a_containers_root_may_be_one(tmp_path: Path) -> None:
+    root = unraid_root(tmp_path, slot("disk1"), "30 1 9:1 / /mnt/disk1 rw - overlay source rw\n")
+    inner = folder(root / "mnt/disk1/inner")
+
+    (mounted,) = find_disks(root=root, settings=Settings(), named=[str(root / "mnt/disk1")])
+    (limited,) = find_disks(root=root, settings=Settings(), named=[f"{inner},size=1MB"])
+
+    assert (mounted.status, limited.status) == (DiskStatus.UNION, DiskStatus.OK)
 
 
 @pytest.mark.parametrize("view", ["mnt/user", "mnt/user0/Media", "mnt/rootshare"])
