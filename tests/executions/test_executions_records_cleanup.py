@@ -14,8 +14,8 @@ from rebalancer.executions.cleanup import Cleaned
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
 from rebalancer.executions.process import identity_of
 from rebalancer.executions.totals import Lifetime, added, save_lifetime, totals_of
-from rebalancer.executions.turns import turn_at
 from rebalancer.state import StateFolders, ensure
+from rebalancer.turns import turn_at
 
 
 def clean_up(

@@ -11,8 +11,8 @@ from msgspec import Struct, structs
 
 from rebalancer import names, records
 from rebalancer.errors import RefusedError
-from rebalancer.executions.turns import is_taken
 from rebalancer.state import ensure
+from rebalancer.turns import is_taken
 
 LIMIT = 2**20  # bytes; then the log is put aside and begun anew, and the one that was put aside before goes
 _PATIENCE = 0.1  # seconds; a line is added even when a stopped process keeps its turn

@@ -9,9 +9,9 @@ from msgspec import Struct, structs
 from rebalancer import records
 from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, RefusedError, UsageError
 from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.turns import turn_at
 from rebalancer.schedules.slots import Slot, slot_of
 from rebalancer.state import ensure
+from rebalancer.turns import turn_at
 
 _KEPT = 4096  # slots that are remembered one by one: eleven years of nights, or three days of every minute
 _REACH = 8 * 24 * 3600.0  # seconds before the newest recorded slot in which others are taken to have fired as well

@@ -13,8 +13,8 @@ from rebalancer.executions.index_query import Entry
 from rebalancer.executions.leftovers import leftovers, size_when_old
 from rebalancer.executions.store import LEFT_BEHIND, move_aside
 from rebalancer.executions.totals import Lifetime, added, totals_of
-from rebalancer.executions.turns import turn_at
 from rebalancer.state import StateFolders, ensure
+from rebalancer.turns import turn_at
 
 _DAY = 86400
 _BATCH = 500  # records whose names fit into one file of statistics many times over

@@ -16,11 +16,11 @@ from rebalancer.executions.due import Due, due
 from rebalancer.executions.process import TOKEN
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.taking import SlotTaker
-from rebalancer.executions.turns import is_taken
 from rebalancer.schedules.command import ScheduleCommand
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot, next_slots
 from rebalancer.state import StateFolders, ensure
+from rebalancer.turns import is_taken
 
 LONGEST_SLEEP = 30.0  # seconds, so that changed schedules are seen
 _POLL = 0.5  # seconds between two looks at the request to stop and at the wall clock

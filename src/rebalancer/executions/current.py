@@ -12,9 +12,9 @@ from rebalancer.executions import process
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
 from rebalancer.executions.settle import Remains, settled, with_live_figures
 from rebalancer.executions.store import ExecutionStore
-from rebalancer.executions.turns import is_taken
 from rebalancer.state import StateFolders
 from rebalancer.transfer.messages import Progress
+from rebalancer.turns import is_taken
 
 _TAIL = 4096  # bytes of a log in which a crash is looked for
 _CRASHES = (b"Traceback (most recent call last)", b"Fatal Python error")

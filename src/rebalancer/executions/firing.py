@@ -17,7 +17,6 @@ from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.outcome import Outcome
 from rebalancer.executions.runner import Runner, new_record
-from rebalancer.executions.turns import is_taken
 from rebalancer.guards.hold import Hold
 from rebalancer.guards.idle import hold_for_idleness, measured_load
 from rebalancer.schedules import hours
@@ -26,6 +25,7 @@ from rebalancer.schedules.schedule import Overlap, Schedule, Suspension
 from rebalancer.schedules.slots import Slot
 from rebalancer.state import ensure
 from rebalancer.transfer.operation import Operation
+from rebalancer.turns import is_taken
 
 _POLL = 0.2  # seconds
 _LOOKED_AT = 200  # newest executions among which those that ran are counted

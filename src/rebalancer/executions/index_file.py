@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from rebalancer.errors import RebalancerError, RefusedError
-from rebalancer.executions.turns import is_taken
 from rebalancer.state import ensure
+from rebalancer.turns import is_taken
 
 _VERSION = 1  # of the tables; another one makes the index anew
 _TABLES = """

@@ -14,8 +14,8 @@ from rebalancer import names, records
 from rebalancer.errors import DamagedRecordError, NotFoundError, RefusedError
 from rebalancer.executions import checking
 from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.turns import turn_at
 from rebalancer.state import ensure
+from rebalancer.turns import turn_at
 
 DAMAGED = "damaged"  # the folder, beside the records, for files that cannot be believed
 SUFFIX = ".json"

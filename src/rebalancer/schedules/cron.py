@@ -1,6 +1,5 @@
 """The schedules' lines in the machine's crontab: one each, the user's other lines untouched, safe in a crowd."""
 
-import fcntl
 import os
 import subprocess
 import time
@@ -19,11 +18,12 @@ from rebalancer.schedules.timing import timing
 from rebalancer.schedules.unraid_cron import UnraidCronFile, is_unraid
 from rebalancer.schedules.zones import machine_timezone
 from rebalancer.state import choose_folders, ensure
+from rebalancer.turns import is_taken
 
 _RUNTIME = "REBALANCER_RUNTIME_DIR"
 _TRIES = 5
 _PAUSE = 0.1  # seconds before another try; doubled each time
-_PATIENCE = 100  # tries of 0.1 s for the lock that all processes of this program take
+_PATIENCE = 10.0  # seconds for the lock that all processes of this program take
 _PROGRAM_LIMIT = 30  # seconds for ``crontab``
 _HIDDEN = b"\\r\n"
 _NO_TABLE = ("no crontab for", "can't open", "no such file")  # Debian, cronie and dcron; BusyBox
@@ -161,21 +161,11 @@ class CronManager:
         path = ensure(self._locks) / "crontab.lock"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _wait_for(fd)
+            if not is_taken(fd, patience=_PATIENCE):
+                raise NotNowError("another process is changing the crontab; try again in a moment")
             yield
         finally:
             os.close(fd)
-
-
-def _wait_for(fd: int) -> None:
-    for _ in range(_PATIENCE):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.1)
-        else:
-            return
-    raise NotNowError("another process is changing the crontab; try again in a moment")
 
 
 def _changes(present: Mapping[str, bytes], goal: Mapping[str, bytes | None]) -> list[str]:

@@ -1,10 +1,8 @@
 """The schedules as files: made, read, changed by one process at a time, so that no change undoes another."""
 
-import fcntl
 import math
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +14,10 @@ from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, Re
 from rebalancer.schedules import validation
 from rebalancer.schedules.schedule import Schedule, Suspension
 from rebalancer.state import ensure
+from rebalancer.turns import is_taken
 
 _HALF_WRITTEN = re.compile(r"\.[a-z0-9-]+\.json\.[0-9a-f]{8}\.tmp")  # see `records.write`
-_PATIENCE = 500  # tries of 20 ms for the lock of the folder; whoever holds it writes one small file
-_PAUSE = 0.02  # seconds
+_PATIENCE = 10.0  # seconds for the lock of the folder; whoever holds it writes one small file
 
 Change = Callable[[Schedule], Schedule]
 Strings = list[str]  # inside the class, the bare word is its method
@@ -185,21 +183,11 @@ class ScheduleManager:
         except OSError as error:
             raise _refusal(f"the schedules in {self.folder} cannot be changed", error) from error
         try:
-            _wait_for(fd)
+            if not is_taken(fd, patience=_PATIENCE):
+                raise NotNowError("another process is changing the schedules; try again in a moment")
             yield
         finally:
             os.close(fd)
-
-
-def _wait_for(fd: int) -> None:
-    for _ in range(_PATIENCE):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_PAUSE)
-        else:
-            return
-    raise NotNowError("another process is changing the schedules; try again in a moment")
 
 
 def _unknown(schedule_id: str) -> NotFoundError:
