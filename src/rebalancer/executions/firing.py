@@ -16,7 +16,7 @@ from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExec
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.outcome import Outcome
-from rebalancer.executions.runner import Runner, new_record
+from rebalancer.executions.runner import EMERGENCY_HOLD, Runner, new_record
 from rebalancer.guards.hold import Hold
 from rebalancer.guards.idle import hold_for_idleness, measured_load
 from rebalancer.schedules import hours
@@ -80,10 +80,8 @@ class Firing:
 
     def _refusal(self) -> Outcome | None:
         folders = self.runner.folders
-        if folders.hold.exists():
-            return _not_now(
-                "emergency hold", "an emergency stop keeps everything from starting: emergency-stop release"
-            )
+        if os.path.lexists(folders.hold):
+            return _not_now("emergency hold", EMERGENCY_HOLD)
         suspension = self.schedule.suspension
         if suspension is not None and is_suspended(self.schedule, now=self.runner.clock()):
             reason = f"suspended by {suspension.actor}: {suspension.reason or 'no reason given'}"

@@ -11,7 +11,7 @@ from typing import IO
 
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import CancelledError, RebalancerError
+from rebalancer.errors import CancelledError, NotNowError, RebalancerError
 from rebalancer.executions import request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
@@ -27,6 +27,8 @@ from rebalancer.executions.worker_process import WorkerProcess
 from rebalancer.guards.hold import Hold
 from rebalancer.state import StateFolders, ensure
 from rebalancer.transfer.messages import Message
+
+EMERGENCY_HOLD = "an emergency stop keeps everything from starting until: unraid-rebalancer emergency-stop release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,12 @@ class Runner:
     def run(self, job: Job) -> ScheduleExecution:
         """Finish what earlier runs began on these disks, then carry the job out; returns the final record.
 
-        Raises NotNowError when something holds a job that may not wait, and RefusedError when the state
-        folder cannot hold the record: then nothing was moved and nothing is recorded.
+        Raises NotNowError when something holds a job that may not wait or an emergency stop keeps everything from
+        starting, and RefusedError when the state folder cannot hold the record: then nothing was moved and nothing
+        is recorded.
         """
+        if os.path.lexists(self.folders.hold):
+            raise NotNowError(EMERGENCY_HOLD)
         now = self.clock()
         execution = new_record(job, now=now)
         with ExitStack() as stack:
