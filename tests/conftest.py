@@ -11,6 +11,7 @@ import pytest
 
 import lab
 from lab import MakeDisk, MountPool, RunProgram, StartProgram, needs
+from lab.cron import put_crontab_on_path, refuse_the_real_crontab
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def state(tmp_path: Path) -> Path:
     """Where the program under test keeps its state: ``config`` and ``runtime`` are below it."""
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700, exist_ok=True)
+    put_crontab_on_path(folder)  # no test changes the crontab of whoever runs it
     return folder
 
 
@@ -98,6 +100,7 @@ _MARKERS: dict[str, Callable[..., needs.Lacking]] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    refuse_the_real_crontab()
     config.addinivalue_line("markers", "needs_root: the test needs to be root")
     config.addinivalue_line("markers", "needs_mounts: the test mounts something")
     config.addinivalue_line("markers", 'needs_loop_disks("xfs"): the test mounts images of that file system')

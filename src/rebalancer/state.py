@@ -124,6 +124,7 @@ def _runtime_folder(environment: dict[str, str], uid: int) -> Path:
         return Path(named)
     if uid == 0:
         return Path("/run/unraid-rebalancer")
-    if folder := environment.get("XDG_RUNTIME_DIR"):
+    usual = f"/run/user/{uid}"  # what XDG_RUNTIME_DIR says in a login; cron does not set it
+    if folder := environment.get("XDG_RUNTIME_DIR") or (usual if os.access(usual, os.W_OK) else ""):
         return Path(folder) / "unraid-rebalancer"
     return Path(f"/tmp/unraid-rebalancer-{uid}")  # noqa: S108 - `ensure` refuses it unless it is ours and closed

@@ -58,7 +58,8 @@ def running(
     """Their executions, all at work."""
     for name in ("one", "two", "three"):
         start_program("schedule", "run", name)
-    return _until(lambda: _at_work(run_program, 3))
+    found: list[dict[str, Any]] = _until(lambda: _at_work(run_program, 3))
+    return found
 
 
 def test_emergency_stop_ends_three_executions_that_are_hard_to_stop(

@@ -33,7 +33,8 @@ def disks(make_disk: MakeDisk) -> list[Path]:
 
 
 @pytest.fixture
-def spool(tmp_path: Path, mounts: ExitStack) -> Path:
+def spool(tmp_path: Path, mounts: ExitStack, state: Path) -> Path:
+    (state / "bin/crontab").unlink()  # the machine's real one serves this spool
     return own_spool(tmp_path, mounts)
 
 

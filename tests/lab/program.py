@@ -38,7 +38,7 @@ def command_line(*arguments: str | Path) -> list[str]:
 def environment(state: Path) -> dict[str, str]:
     """Return an environment in which nothing of this machine's own installation is seen or touched."""
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        "PATH": f"{state / 'bin'}:{os.environ.get('PATH', os.defpath)}",
         "HOME": str(state / "home"),
         "LC_ALL": "C.UTF-8",
         "REBALANCER_CONFIG_DIR": str(state / "config"),

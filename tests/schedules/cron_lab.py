@@ -1,24 +1,7 @@
 """A crontab program that keeps its table in a file, as strict as Debian's, and Unraid's collector."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-
-CRONTAB = r"""#!/bin/sh
-# as Debian's: no table is exit code 1 with a sentence, carriage returns are shown as two characters,
-# a table without a last line break is refused
-table='{table}'
-case "$1" in
--l) [ -e "$table" ] || {{ echo 'no crontab for somebody' >&2; exit 1; }}; sed 's/\r/\\r/g' "$table" ;;
--e) $VISUAL "$table" ;;
--) cat > "$table.new"
-   if [ -s "$table.new" ] && [ "$(tail -c 1 "$table.new" | od -An -tx1 | tr -d ' ')" != 0a ]; then
-       echo "new crontab file is missing newline before EOF, can't install." >&2; exit 1
-   fi
-   mv "$table.new" "$table"
-   {after} ;;
-esac
-"""
 
 # what Unraid's own does: the plugin `dynamix` always, others only when they are installed
 UPDATE_CRON = """\
@@ -32,25 +15,6 @@ shopt -s nullglob
   done
 }} > {root}/etc/cron.d/root
 """
-
-
-@dataclass(frozen=True)
-class FakeCrontab:
-    table: Path
-
-    @property
-    def content(self) -> bytes:
-        return self.table.read_bytes()
-
-
-def put_crontab_on_path(folder: Path, *, after: str = ":") -> FakeCrontab:
-    """Write the program to ``folder/bin``; ``after`` is a command that runs after every change (somebody else's)."""
-    table = folder / "table"
-    program = folder / "bin" / "crontab"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(CRONTAB.format(table=table, after=after))
-    program.chmod(0o755)
-    return FakeCrontab(table)
 
 
 def make_unraid(root: Path, *, is_plugin_installed: bool) -> Path:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from lab.cron import FakeCrontab, put_crontab_on_path
 from rebalancer.errors import NotNowError, RefusedError
 from rebalancer.schedules import crontab
 from rebalancer.schedules.command import ScheduleCommand, quoted, unquoted
@@ -17,7 +18,7 @@ from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.daemons import Daemon
 from rebalancer.schedules.schedule import Missed, Schedule, Suspension
 from rebalancer.schedules.timing import timing
-from schedules.cron_lab import FakeCrontab, make_unraid, path_with, put_crontab_on_path
+from schedules.cron_lab import make_unraid, path_with
 
 NIGHTLY = Schedule(schedule_id="nightly", cron="15 4 * * *", timezone="UTC")
 WEEKLY = Schedule(schedule_id="weekly", cron="0 5 * * 0", timezone="UTC")
