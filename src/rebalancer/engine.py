@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from msgspec import structs
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import RefusedError, UsageError
+from rebalancer.errors import RebalancerError, RefusedError, UsageError
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
+from rebalancer.executions.cleanup import clean_up
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
@@ -45,6 +47,7 @@ from rebalancer.transfer.operation import Operation
 
 SCRIPT = "unraid_rebalancer.py"
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
+_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
 _FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 _NOTHING_NEW = Plan(
     strategy="finish",
@@ -152,7 +155,10 @@ class Engine:
             measure=self.disks,
             max_runtime=selection.max_runtime,
         )
-        return Runner(self.folders, cancel, on_message, time.time).run(job)
+        execution = Runner(self.folders, cancel, on_message, time.time).run(job)
+        with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
+            clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
+        return execution
 
     def fire(
         self,

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,29 @@ def test_a_failed_attempt_is_made_again_and_each_has_its_record(engine: Engine, 
     assert execution is not None
     assert (execution.status, execution.cause) == (ExecutionStatus.FAILED, "left")
     assert [(one.attempt, one.fired_by) for one in history] == [(2, "retry"), (1, "hand")]
+
+
+def test_old_records_go_after_a_run_by_hand_and_what_they_stood_for_stays(engine: Engine, tmp_path: Path) -> None:
+    for number in range(12):
+        old = ScheduleExecution(
+            execution_id=f"20200101T0000{number:02d}Z-manual-aaaaaa",
+            schedule_id="manual",
+            start_time=1.6e9 + number,
+            end_time=1.6e9 + number + 1,
+            status=ExecutionStatus.COMPLETED,
+            exit_code=0,
+            files_moved=1,
+        )
+        engine.index.store.save(old)
+    by_hand = replace(engine, named_disks=[f"{tmp_path / name},size=12MiB" for name in ("disk1", "disk2")])
+    inventory = by_hand.scan(Selection(), cancel=Cancel(), on_progress=lambda *_: None)
+
+    by_hand.run(by_hand.plan(inventory, Selection()), Selection(), cancel=Cancel(), on_message=lambda _: None)
+
+    statistics = engine.index.statistics("manual")
+    assert len(engine.index.history(schedule_id="manual", status=None, since=None, limit=99)) == 10
+    assert statistics is not None
+    assert (statistics.total_executions, statistics.total_files_moved) == (13, 12 + 4)
 
 
 def test_a_stop_request_is_in_the_record_with_its_reason(engine: Engine, tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def show(session: Session, *, execution_id: str) -> None:
         output.print_json(execution)
     elif session.shows:
         _show_in_full(session, execution)
+        _note_length(session, execution)
+
+
+def _note_length(session: Session, execution: "ScheduleExecution") -> None:
+    from rebalancer.executions.statistics import is_longer_than_usual
+
+    statistics = session.monitor().get_schedule_statistics(execution.schedule_id)
+    if is_longer_than_usual(execution, statistics, now=session.clock()):
+        output.say("this is longer than usual for what it had to move: see schedule stats")
 
 
 @command.command("explain")
