@@ -93,7 +93,7 @@ def _balance(layout: Layout, base: Path, stack: ExitStack) -> Balanced:
     for number, (_, _, percent, files) in enumerate(layout.disks):
         write_disk(roots[number], files=files, percent=percent, seed=number + 1)
     pool = stack.enter_context(lab.pool(roots, base / "mnt" / "user"))
-    copy = stack.enter_context(lab.disk(base / "mnt" / "copy", "xfs", 1024))
+    copy = stack.enter_context(lab.disk(base / "mnt" / "copy", "xfs", 3072))
     subprocess.run(["rsync", "-aHAX", FILTER, "--exclude=/lost+found", f"{pool}/", f"{copy}/"], check=True)
     seen = Balanced(
         roots=roots,

@@ -350,10 +350,10 @@ def test_a_supervisor_is_found_by_its_lock_when_no_record_can_be_read(
     (folders.logs / f"{execution_id}.log").touch()
     lock = folders.locks / f"execution-{execution_id}.lock"
     holder = subprocess.Popen(["flock", str(lock), "sleep", "65"], start_new_session=True)
+    wait_until(lock.exists)
     reader = subprocess.Popen(["tail", "-f", str(lock)], start_new_session=True)
     other = subprocess.Popen(["flock", str(folders.locks / "execution-of-another-folder.lock"), "sleep", "66"])
     try:
-        wait_until(lock.exists)
         time.sleep(0.3)
         (verdict,) = control.emergency_stop()
 
