@@ -11,6 +11,7 @@ from typing import IO
 
 import msgspec
 
+from rebalancer.errors import RebalancerError
 from rebalancer.executions.execution import ProcessIdentity
 from rebalancer.executions.process import TOKEN, ProvenProcess, identity_of
 from rebalancer.transfer.messages import Message
@@ -29,6 +30,7 @@ class WorkerProcess:
         token = secrets.token_hex(16)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rebalancer.transfer.worker"],
+            bufsize=0,  # what a worker that has ended did not take must not be tried again when the pipe is closed
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -37,7 +39,10 @@ class WorkerProcess:
             pass_fds=tuple(locks),
             start_new_session=True,
         )
-        self.identity: ProcessIdentity = identity_of(self._process.pid, token)
+        try:
+            self.identity: ProcessIdentity = identity_of(self._process.pid, token)
+        except ProcessLookupError as error:
+            raise RebalancerError("the worker ended before it had begun; the log says more") from error
         self._buffer = b""
 
     def begin(self, operation: Path, *, only_begun: bool) -> None:
@@ -45,7 +50,6 @@ class WorkerProcess:
         order = {"operation": str(operation), "only_begun": only_begun}
         try:
             self._input.write(msgspec.json.encode(order) + b"\n")
-            self._input.flush()
         except BrokenPipeError:  # it has ended already: `messages` ends too
             return
 
