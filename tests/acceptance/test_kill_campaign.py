@@ -200,6 +200,8 @@ def _strike(array: Array, golden: Golden, victim: str, moment: Moment) -> bool:
         assert time.monotonic() - began < SECONDS_OF_AN_ORPHAN
         if not was_alive or supervisor.returncode != -signal.SIGKILL or not array.operations:
             return False
+        if known == set(array.records):
+            return False  # before its first record an execution's worker is idle: nothing of it was under way
         assert _new_record(array, known)["status"] in {"pending", "running"}
         return True
     finally:
