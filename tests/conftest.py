@@ -101,6 +101,7 @@ _MARKERS: dict[str, Callable[..., needs.Lacking]] = {
 
 def pytest_configure(config: pytest.Config) -> None:
     refuse_the_real_crontab()
+    config.addinivalue_line("markers", "long: a campaign of `make crash`, left out by `make test`")
     config.addinivalue_line("markers", "needs_root: the test needs to be root")
     config.addinivalue_line("markers", "needs_mounts: the test mounts something")
     config.addinivalue_line("markers", 'needs_loop_disks("xfs"): the test mounts images of that file system')
