@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs through apt what the tests need from the system, as root; otherwise says what is missing.
+# With the argument `crash` also what only the long campaigns of `make crash` need.
 set -eu
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -10,7 +11,12 @@ mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 losetup:util-linux mount:mount mergerfs:mergerfs fusermount3:fuse3
 rsync:rsync strace:strace
 setfattr:attr setfacl:acl setcap:libcap2-bin cron:cron
+nbdkit:nbdkit nbdfuse:libnbd-bin
 "
+
+if [ "${1:-}" = crash ]; then
+    needed="$needed linux.uml:user-mode-linux dmsetup:dmsetup"
+fi
 
 missing_programs=""
 missing_packages=""

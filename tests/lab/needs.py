@@ -16,7 +16,8 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mkfs.btrfs": "btrfs-progs", "losetup": "util-linux",
     "mergerfs": "mergerfs", "fusermount3": "fuse3", "rsync": "rsync", "strace": "strace", "setfattr": "attr",
     "getfattr": "attr", "setfacl": "acl", "getfacl": "acl", "setcap": "libcap2-bin", "getcap": "libcap2-bin", "cron": "cron",
-    "crontab": "cron", "xfs_io": "xfsprogs", "setpriv": "util-linux",
+    "crontab": "cron", "xfs_io": "xfsprogs", "setpriv": "util-linux", "nbdkit": "nbdkit",
+    "nbdfuse": "libnbd-bin", "linux.uml": "user-mode-linux", "dmsetup": "dmsetup",
 }  # fmt: skip
 PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
