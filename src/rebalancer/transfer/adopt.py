@@ -56,9 +56,11 @@ def _demand_equal_content(item: Item, route: Route) -> None:
     if os.fstat(item.copy_fd).st_size != size:
         raise ConflictError("another file stands at the destination (the size differs)")
     digests = []
-    for fd in (item.source_fd, item.copy_fd):
+    for fd, disk in ((item.source_fd, route.source), (item.copy_fd, route.destination)):
         is_evicted = content.evict(fd)
-        digests.append(content.read_again(fd, size, is_evicted=is_evicted, on_chunk=lambda _: route.control.check()))
+        with route.reading(disk):
+            found = content.read_again(fd, size, is_evicted=is_evicted, on_chunk=lambda _: route.control.check())
+        digests.append(found)
     if digests[0] != digests[1]:
         raise ConflictError("another file stands at the destination (the content differs)")
     item.digest = digests[0]

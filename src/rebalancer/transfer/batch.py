@@ -10,7 +10,14 @@ from rebalancer.planning.selection import Verification
 from rebalancer.transfer import content, metadata
 from rebalancer.transfer.adopt import adopt
 from rebalancer.transfer.commit import commit
-from rebalancer.transfer.failure import ChangedError, FileLeftError, UnitLeftError, explain
+from rebalancer.transfer.failure import (
+    ChangedError,
+    FileLeftError,
+    UnitLeftError,
+    UnreadableError,
+    explain,
+    explain_flush,
+)
 from rebalancer.transfer.item import IN_USE, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
 from rebalancer.transfer.undo import drop_part
@@ -128,8 +135,10 @@ class Batch:
         item.demand_unchanged()
         place, part = item.places[0], self.route.marks.new_part()
         folder = place.pair.destination
+        with self.route.blaming(self.route.source, "reading a link"):
+            target = os.readlink(place.name, dir_fd=place.pair.source.fd)
         with folder.changing():
-            os.symlink(os.readlink(place.name, dir_fd=place.pair.source.fd), part, dir_fd=folder.fd)
+            os.symlink(target, part, dir_fd=folder.fd)
             item.part = part
         metadata.apply_to_link(folder.fd, part, item.metadata)
 
@@ -141,9 +150,10 @@ class Batch:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NOATIME
             item.copy_fd = linux.open_beneath(folder.fd, part, flags, 0o600)
             item.part = part
-        item.digest, item.copied = content.copy(
-            item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)
-        )
+        with self.route.reading(self.route.source):
+            item.digest, item.copied = content.copy(
+                item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)
+            )
         item.demand_unchanged()
         metadata.apply(item.copy_fd, item.metadata)
         item.allocated = os.fstat(item.copy_fd).st_blocks * 512
@@ -158,19 +168,22 @@ class Batch:
             else:
                 for item in self.items:
                     os.fsync(item.copy_fd)
+            for item in self.items:
+                _demand_closable(item)
         except OSError as error:
-            raise explain(error, disk=self.route.destination.name, doing="flushing") from error
+            raise explain_flush(error, disk=self.route.destination.name) from error
 
     def _verify(self, item: Item) -> None:
         for fd in self._to_read(item):
-            found = content.read_again(
-                fd,
-                item.status.st_size,
-                is_evicted=fd in item.evicted,
-                on_chunk=lambda count: self._on_chunk(item, count),
-            )
+            disk = self.route.source if fd == item.source_fd else self.route.destination
+            with self.route.reading(disk):
+                found = content.read_again(
+                    fd,
+                    item.status.st_size,
+                    is_evicted=fd in item.evicted,
+                    on_chunk=lambda count: self._on_chunk(item, count),
+                )
             if found != item.digest:
-                disk = self.route.source if fd == item.source_fd else self.route.destination
                 raise FileLeftError(f"what was read again from {disk.name} differs from what was copied")
 
     def _to_read(self, item: Item) -> list[int]:
@@ -195,6 +208,8 @@ class Batch:
             step()
         except FileLeftError as error:
             self.route.left_all(paths, error)
+            if isinstance(error, UnreadableError):
+                self.route.count(error)
             return False
         except UnitLeftError as error:
             self._stop_copying(paths, error)
@@ -229,3 +244,9 @@ class Batch:
             raise explain(error, disk=self.route.destination.name, doing="removing a temporary file") from error
         finally:
             item.close()
+
+
+def _demand_closable(item: Item) -> None:
+    """Raise now what the last close would say too late: file systems with a server behind them flush at every close."""
+    if not item.is_link and not item.is_adopted:
+        os.close(os.dup(item.copy_fd))

@@ -9,7 +9,14 @@ from itertools import groupby
 
 from rebalancer import linux
 from rebalancer.errors import RebalancerError
-from rebalancer.transfer.failure import ChangedError, ConflictError, DiskFailedError, FileLeftError, explain
+from rebalancer.transfer.failure import (
+    ChangedError,
+    ConflictError,
+    DiskFailedError,
+    FileLeftError,
+    explain,
+    explain_flush,
+)
 from rebalancer.transfer.folder import Pair
 from rebalancer.transfer.item import IN_USE, Item, Place, is_same
 from rebalancer.transfer.route import Route
@@ -135,7 +142,7 @@ def _flush_names(items: Sequence[Item], route: Route) -> None:
     except OSError as error:
         for item in items:
             undo(item, route, DiskFailedError(route.destination.name, "flushing failed"))
-        raise explain(error, disk=route.destination.name, doing="flushing") from error
+        raise explain_flush(error, disk=route.destination.name) from error
 
 
 # -- 4. hide ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import xxhash
 
 from rebalancer import linux
-from rebalancer.transfer.failure import ChangedError, FileLeftError
+from rebalancer.transfer.failure import ChangedError, explain_read
 
 WINDOW = 2**20  # bytes read, hashed and written at a time
 _FLUSH_EVERY = 8 * WINDOW
@@ -47,8 +47,9 @@ def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None
     """Copy a file's data and holes; return its digest and the bytes written.
 
     ``on_chunk(bytes)`` is called after every chunk and may raise to stop. Raises ChangedError when the
-    file is shorter than it was. Write-back starts early and the windows left behind are dropped from the
-    page cache, so that a move of terabytes does not push out what the host works with.
+    file is shorter than it was, UnreadableError when the source fails, OSError when the copy does. Write-back
+    starts early and the windows left behind are dropped from the page cache, so that a move of terabytes does
+    not push out what the host works with.
     """
     digest, written, flushed = Digest(), 0, 0
     if os.fstat(source).st_blocks * 512 < size:
@@ -77,7 +78,7 @@ def evict(fd: int) -> bool:
 def read_again(fd: int, size: int, *, is_evicted: bool, on_chunk: Callable[[int], None]) -> bytes:
     """Return the digest of what the medium holds, every byte of it: the map of holes is not believed.
 
-    Raises ChangedError when the file is shorter than it was, FileLeftError when it cannot be read.
+    Raises ChangedError when the file is shorter than it was, UnreadableError when the medium does not give it.
     """
     digest = Digest()
     with _from_medium(fd, is_evicted=is_evicted) as medium:
@@ -147,7 +148,7 @@ def _data(fd: int, size: int) -> Iterator[tuple[int, int]]:
             if error.errno == errno.ENXIO:  # only a hole follows
                 return
             if error.errno != errno.EINVAL:
-                raise
+                raise explain_read(error) from error
             start, end = position, size
         if start >= size:
             return
@@ -161,7 +162,7 @@ def _read_exactly(fd: int, window: Window) -> memoryview:
         try:
             count = os.preadv(fd, [_BUFFER[got:WINDOW]], window.start + got)
         except OSError as error:
-            raise FileLeftError(f"it cannot be read: {(error.strerror or '').lower()}") from error
+            raise explain_read(error) from error
         if count == 0:
             raise ChangedError("it became shorter while it was moved")
         got += count
@@ -171,6 +172,8 @@ def _read_exactly(fd: int, window: Window) -> memoryview:
 def _write_all(fd: int, data: memoryview, offset: int) -> None:
     while data:
         count = os.pwrite(fd, data, offset)
+        if not count:  # never for a file, says POSIX; were it so, asking again might never end
+            raise OSError(errno.EIO, "nothing was written")
         data, offset = data[count:], offset + count
 
 

@@ -29,6 +29,14 @@ class VanishedError(FileLeftError):
 
 
 @dataclass(eq=False)
+class UnreadableError(FileLeftError):
+    """The medium does not give back what it holds: too many of these and its disk is left alone."""
+
+    is_final: bool = False  # not the medium below one file but the whole disk does not answer
+    disk: str = ""  # empty until somebody knows on which disk the file is
+
+
+@dataclass(eq=False)
 class UnitLeftError(RebalancerError):
     """The rest of this unit stays where it is; other units go on."""
 
@@ -55,8 +63,18 @@ _DISK_ERRORS = {
     errno.ENODEV: "its device is gone",
     errno.ENXIO: "its device is gone",
     errno.ESTALE: "it was mounted anew",
-    errno.EUCLEAN: "its file system is damaged",
+    errno.EUCLEAN: "its file system is damaged",  # EFSCORRUPTED inside the kernel
+    errno.EBADMSG: "a checksum of its file system does not match",  # EFSBADCRC inside the kernel
+    errno.ENOTCONN: "its file system's process is gone",  # FUSE
+    errno.ECONNABORTED: "its file system's process is gone",
+    errno.ENOMEDIUM: "its medium is gone",
+    errno.ESHUTDOWN: "it was shut down",
+    errno.EREMOTEIO: "its device reports an error",  # what the block layer says of targets, links and time-outs
+    errno.ENOLINK: "the link to its device is lost",
+    errno.ETIMEDOUT: "its device does not answer",
+    errno.EBADE: "its device is reserved by another machine",
 }
+_MEDIUM_ERRORS = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA}  # the last from O_DIRECT, for a bad sector
 _FILE_ERRORS = {
     errno.ELOOP: "a symbolic link stands in its path",
     errno.EXDEV: "another mount or volume lies in its path",
@@ -67,6 +85,22 @@ _FILE_ERRORS = {
     errno.EILSEQ: "the destination cannot hold this name",
     errno.EINVAL: "the destination cannot hold this name",
 }
+
+
+def explain_read(error: OSError) -> FileLeftError:
+    """Return what it means that the content of a file cannot be read."""
+    code, reason = error.errno or 0, f"it cannot be read: {(error.strerror or '').lower()}"
+    if code in _MEDIUM_ERRORS or code in _DISK_ERRORS:
+        return UnreadableError(reason, is_final=code not in _MEDIUM_ERRORS)
+    return FileLeftError(reason)
+
+
+def explain_flush(error: OSError, *, disk: str) -> RebalancerError:
+    """Return what an error of a flush means: whatever it is, nobody knows what is durable, and asking again tells a lie."""
+    meaning = explain(error, disk=disk, doing="flushing")
+    if isinstance(meaning, FileLeftError):
+        return DiskFailedError(disk, f"{(error.strerror or str(error)).lower()} while flushing")
+    return meaning
 
 
 def explain(error: OSError, *, disk: str, doing: str) -> RebalancerError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.transfer import metadata
-from rebalancer.transfer.failure import ConflictError, explain
+from rebalancer.transfer.failure import ConflictError, FileLeftError, explain
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.route import Route
 
@@ -86,11 +86,19 @@ class Pair:
             os.close(fd)
 
     def disk_that_has(self, name: bytes) -> str:
-        """Return a third disk on which that path exists too; empty when there is none."""
+        """Return a third disk on which that path exists too; empty when there is none.
+
+        Raises FileLeftError when a third disk does not answer.
+        """
         for disk, fd in self.others.items():
-            with suppress(FileNotFoundError):
+            try:
                 if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
                     return disk
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                reason = f"whether the same path is also on {disk} cannot be told: {(error.strerror or '').lower()}"
+                raise FileLeftError(reason) from error
         return ""
 
     def join(self, name: bytes) -> bytes:

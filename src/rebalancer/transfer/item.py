@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rebalancer import linux
@@ -98,7 +99,8 @@ class Item:
         """Let go of the file: leases end with their descriptors."""
         for fd in (self.source_fd, self.copy_fd):
             if fd >= 0:
-                os.close(fd)
+                with suppress(OSError):  # it is closed even then (close(2)), and the copy's error was asked for before
+                    os.close(fd)
         self.source_fd = self.copy_fd = -1
         self.is_leased = False
         for place in self.places:

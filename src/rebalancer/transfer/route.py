@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rebalancer import names
@@ -11,10 +12,18 @@ from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
 from rebalancer.quantities import format_size
 from rebalancer.transfer.control import Control
-from rebalancer.transfer.failure import ConflictError, UnitLeftError, VanishedError
+from rebalancer.transfer.failure import (
+    ConflictError,
+    DiskFailedError,
+    UnitLeftError,
+    UnreadableError,
+    VanishedError,
+    explain,
+)
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.messages import Left, Message, Progress
 
+READ_ERRORS = 3  # of the medium in one run: a single bad spot costs its file, a dying disk is not read to death
 _REPORT_EVERY = 0.2  # seconds
 
 
@@ -70,6 +79,7 @@ class Report:
     files_moved: int = 0
     bytes_moved: int = 0
     files_left: int = 0
+    read_errors: dict[str, int] = field(default_factory=dict)  # by disk, in all units
     left_paths: set[bytes] = field(default_factory=set)  # of the unit being moved, relative to the source
     _in_flight: int = 0
     _last: float = 0.0
@@ -161,6 +171,33 @@ class Route:
         """Say of every name of a file that it stays, and why."""
         for path in paths:
             self.left(path, error)
+
+    @contextmanager
+    def reading(self, disk: OpenDisk) -> Iterator[None]:
+        """Say of what cannot be read meanwhile that it is on that disk."""
+        try:
+            yield
+        except UnreadableError as error:
+            error.disk = disk.name
+            raise
+
+    @contextmanager
+    def blaming(self, disk: OpenDisk, doing: str) -> Iterator[None]:
+        """Explain every error of the kernel meanwhile as one of that disk."""
+        try:
+            yield
+        except OSError as error:
+            raise explain(error, disk=disk.name, doing=doing) from error
+
+    def count(self, error: UnreadableError) -> None:
+        """Count a read error against its disk; raises DiskFailedError once the disk had enough of them."""
+        errors = self.report.read_errors
+        errors[error.disk] = errors.get(error.disk, 0) + 1
+        if error.is_final:
+            raise DiskFailedError(error.disk, error.reason) from error
+        if errors[error.disk] >= READ_ERRORS:
+            reason = f"{errors[error.disk]} files could not be read, so nothing more is done on it"
+            raise DiskFailedError(error.disk, reason) from error
 
     def at(self, path: bytes, phase: str) -> None:
         self.report.at(self.source.name, self.destination.name, path, phase)

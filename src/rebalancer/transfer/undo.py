@@ -17,7 +17,12 @@ def undo(item: Item, route: Route, reason: Exception) -> None:
     """Give the source its names back, then take away what we put at the destination, if it is still that."""
     if not _unhide(item, route):
         return
-    is_withdrawn = _withdraw(item, route)
+    try:
+        is_withdrawn = _withdraw(item, route)
+    except OSError as error:  # the next run finds both, and takes the copy if it is still equal
+        told = f"{reason}; its copy on {route.destination.name} could not be removed: {(error.strerror or '').lower()}"
+        route.left_all(item.paths, FileLeftError(told))
+        return
     route.left_all(item.paths, reason if is_withdrawn else ConflictError(_BOTH_KEPT))
 
 

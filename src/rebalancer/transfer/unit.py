@@ -1,6 +1,5 @@
 """Moves one unit: walks its folders, takes its files along in batches, and tidies up behind them."""
 
-import errno
 import os
 import resource
 import stat
@@ -67,8 +66,9 @@ class UnitMover:
         finally:
             self.batch.let_go()
         linux.sync_file_system(self.route.destination.fd)  # also the folders that hold no file
-        for path in paths:
-            self._tidy(path)
+        with self.route.blaming(self.route.source, "removing empty folders"):
+            for path in paths:
+                self._tidy(path)
 
     # -- 1. walk ------------------------------------------------------------------------------------------------
 
@@ -76,7 +76,8 @@ class UnitMover:
         folder, name = os.path.split(path)
         with ExitStack() as stack:
             parent = self._open_path(folder, stack)
-            status = parent.source.status(name) if parent else None
+            with self.route.blaming(self.route.source, "looking for it"):
+                status = parent.source.status(name) if parent else None
             if parent is None or status is None:
                 return  # somebody removed it: nothing to move
             if stat.S_ISDIR(status.st_mode):
@@ -113,7 +114,9 @@ class UnitMover:
             return
         subfolders: list[bytes] = []
         todo.append((pair, subfolders))
-        for child in pair.source.names():
+        with self.route.blaming(self.route.source, "reading a folder"):
+            children = pair.source.names()
+        for child in children:
             if not marks.is_any_mark(child):
                 self._visit(pair, child, subfolders)
             elif not self.route.marks.is_own(child):
@@ -121,7 +124,8 @@ class UnitMover:
         subfolders.reverse()
 
     def _visit(self, pair: Pair, name: bytes, subfolders: list[bytes]) -> None:
-        status = pair.source.status(name)
+        with self.route.blaming(self.route.source, "reading a folder"):
+            status = pair.source.status(name)
         if status is None:
             return
         if stat.S_ISDIR(status.st_mode):
@@ -150,7 +154,8 @@ class UnitMover:
         return Place(pair, name) if pair else None
 
     def _is_whole(self, places: list[Place]) -> bool:
-        status = places[0].pair.source.status(places[0].name)
+        with self.route.blaming(self.route.source, "reading a folder"):
+            status = places[0].pair.source.status(places[0].name)
         if status is None or status.st_nlink == len(places):
             return True
         reason = f"hard link: {len(places)} of its {status.st_nlink} names are in this unit"
