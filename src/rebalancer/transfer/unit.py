@@ -1,5 +1,6 @@
 """Moves one unit: walks its folders, takes its files along in batches, and tidies up behind them."""
 
+import errno
 import os
 import resource
 import stat
