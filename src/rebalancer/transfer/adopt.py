@@ -33,6 +33,7 @@ def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
         if error.errno == errno.ELOOP:
             raise ConflictError("a symbolic link stands at the destination") from error
         raise
+    item.copy_inode = os.fstat(item.copy_fd).st_ino
     if lost := metadata.difference(metadata.of_open_file(item.copy_fd), item.metadata):
         raise ConflictError(f"another file stands at the destination ({lost} differs)")
     _demand_equal_content(item, route)

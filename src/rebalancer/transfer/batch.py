@@ -140,7 +140,7 @@ class Batch:
         with folder.changing():
             os.symlink(target, part, dir_fd=folder.fd)
             item.part = part
-        metadata.apply_to_link(folder.fd, part, item.metadata)
+        item.copy_inode = metadata.apply_to_link(folder.fd, part, item.metadata, target=os.fsencode(target))
 
     def _copy_file(self, item: Item) -> None:
         folder, size = item.places[0].pair.destination, item.status.st_size
@@ -149,7 +149,7 @@ class Batch:
         with folder.changing():
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NOATIME
             item.copy_fd = linux.open_beneath(folder.fd, part, flags, 0o600)
-            item.part = part
+            item.part, item.copy_inode = part, os.fstat(item.copy_fd).st_ino
         with self.route.reading(self.route.source):
             item.digest, item.copied = content.copy(
                 item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)

@@ -24,6 +24,7 @@ from rebalancer.transfer.undo import LOOK_AGAIN, undo
 
 PATIENCE = 2.0  # seconds that a batch waits for readers to close their files
 _SYNC_EACH = 4
+_REPLACED = "another file took the place of its copy"
 
 
 def commit(items: Sequence[Item], route: Route) -> None:
@@ -93,18 +94,21 @@ def _rename_part(item: Item) -> None:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            _link(folder.fd, item.part, place)  # FUSE cannot promise not to replace; a link never does
+            _link(item, place, of=(place, item.part))  # FUSE cannot promise not to replace; a link never does
             os.unlink(item.part, dir_fd=folder.fd)
     except FileExistsError as error:
         raise ConflictError("another file appeared at the destination") from error
-    item.part = b""
+    part, item.part = item.part, b""
+    if not item.is_copy(place, place.name):
+        linux.rename_no_replace(folder.fd, place.name, folder.fd, part)
+        raise ConflictError(_REPLACED)
     item.appeared.append(place)
 
 
 def _link_all(item: Item) -> None:
     folder = item.places[0].pair.destination
     for place in item.places:
-        _link(folder.fd, item.part, place)
+        _link(item, place, of=(item.places[0], item.part))
         item.appeared.append(place)
     os.unlink(item.part, dir_fd=folder.fd)
     item.part = b""
@@ -115,15 +119,20 @@ def _link_missing(item: Item) -> None:
     have = [place for place in item.places if place.pair.destination.status(place.name) is not None]
     for place in item.places:
         if place not in have:
-            _link(have[0].pair.destination.fd, have[0].name, place)
+            _link(item, place, of=(have[0], have[0].name))
             item.appeared.append(place)
 
 
-def _link(folder: int, name: bytes, place: Place) -> None:
+def _link(item: Item, place: Place, *, of: tuple[Place, bytes]) -> None:
+    """Give the copy one more name, in whichever folder it has another."""
+    folder, to = of[0].pair.destination.fd, place.pair.destination.fd
     try:
-        os.link(name, place.name, src_dir_fd=folder, dst_dir_fd=place.pair.destination.fd, follow_symlinks=False)
+        os.link(of[1], place.name, src_dir_fd=folder, dst_dir_fd=to, follow_symlinks=False)
     except FileExistsError as error:
         raise ConflictError("another file appeared at the destination") from error
+    if not item.is_copy(place, place.name):
+        os.unlink(place.name, dir_fd=to)
+        raise ConflictError(_REPLACED)
 
 
 # -- 3. flush ---------------------------------------------------------------------------------------------------

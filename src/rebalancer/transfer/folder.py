@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.transfer import metadata
-from rebalancer.transfer.failure import ConflictError, FileLeftError, explain
+from rebalancer.transfer.failure import ChangedError, ConflictError, FileLeftError, explain
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.route import Route
 
@@ -172,6 +172,7 @@ def _make(parent: int, name: bytes, wanted: metadata.Metadata, part: bytes) -> N
     try:
         fd = linux.open_beneath(parent, part, _FOLDER)
         try:
+            _demand_new(fd)
             metadata.apply(fd, wanted)
         finally:
             os.close(fd)
@@ -179,8 +180,15 @@ def _make(parent: int, name: bytes, wanted: metadata.Metadata, part: bytes) -> N
     except FileExistsError:  # somebody made it meanwhile
         os.rmdir(part, dir_fd=parent)
     except BaseException:
-        os.rmdir(part, dir_fd=parent)
+        with suppress(OSError):  # not empty or no folder: then it is not the one that we made
+            os.rmdir(part, dir_fd=parent)
         raise
+
+
+def _demand_new(fd: int) -> None:
+    """Raise ChangedError unless the folder can be the one that we just made: somebody may have put his own there."""
+    if os.fstat(fd).st_uid != os.geteuid() or os.listdir(fd):
+        raise ChangedError("another folder took the place of the one that was being made")
 
 
 def _open_others(parents: dict[str, int], name: bytes) -> dict[str, int]:

@@ -42,6 +42,7 @@ class Item:
     metadata: Metadata
     source_fd: int = -1  # -1 for a symbolic link, which cannot be opened for reading
     copy_fd: int = -1
+    copy_inode: int = 0  # of the copy that we made or adopted
     part: bytes = b""  # temporary name in the first place's destination folder; empty when there is none
     digest: bytes = b""
     copied: int = 0  # bytes of content written
@@ -94,6 +95,11 @@ class Item:
             raise VanishedError("it was removed while it was moved")
         if not is_same(status, self.status):
             raise ChangedError("it changed while it was moved")
+
+    def is_copy(self, place: Place, name: bytes) -> bool:
+        """Return whether a name in a place's destination folder stands for our copy."""
+        status = place.pair.destination.status(name)
+        return status is not None and status.st_ino == self.copy_inode
 
     def close(self) -> None:
         """Let go of the file: leases end with their descriptors."""

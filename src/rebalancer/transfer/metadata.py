@@ -3,14 +3,18 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rebalancer.transfer.failure import FileLeftError
+from rebalancer import linux
+from rebalancer.transfer.failure import ChangedError, FileLeftError
 
 _CAPABILITY = "security.capability"
 _ACLS = ("system.posix_acl_access", "system.posix_acl_default")
 _SHADOWS = {"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"}  # how xfs shows ACLs a second time to root
 _NONE_HERE = {errno.EOPNOTSUPP, errno.ENOSYS}
+_REPLACED = "another file took its name meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,8 @@ def of_open_file(fd: int) -> Metadata:
 
 def of_link(folder: int, name: bytes) -> Metadata:
     """Return the metadata of a symbolic link itself."""
-    path = _path_of_link(folder, name)
-    return _metadata(os.lstat(path), path)
+    with _open_link(folder, name) as fd:
+        return _metadata(os.fstat(fd), _path(fd))
 
 
 def apply(fd: int, wanted: Metadata) -> None:
@@ -55,16 +59,22 @@ def apply(fd: int, wanted: Metadata) -> None:
         raise _cannot_keep(lost)
 
 
-def apply_to_link(folder: int, name: bytes, wanted: Metadata) -> None:
-    """Give a symbolic link that metadata, then look whether it has it."""
-    path = _path_of_link(folder, name)
-    found = os.lstat(path)
-    if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
-        os.chown(path, wanted.uid, wanted.gid, follow_symlinks=False)
-    _set_attributes(path, wanted.attributes)
-    os.utime(path, ns=(wanted.atime_ns, wanted.mtime_ns), follow_symlinks=False)
-    if lost := difference(of_link(folder, name), wanted):
-        raise _cannot_keep(lost)
+def apply_to_link(folder: int, name: bytes, wanted: Metadata, *, target: bytes) -> int:
+    """Give a symbolic link that metadata, then look whether it has it; return its inode.
+
+    Raises ChangedError, with nothing changed, when what has the name is not a link to that target.
+    """
+    with _open_link(folder, name) as fd:
+        if os.readlink(b"", dir_fd=fd) != target:
+            raise ChangedError(_REPLACED)
+        path, found = _path(fd), os.fstat(fd)
+        if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
+            os.chown(path, wanted.uid, wanted.gid)
+        _set_attributes(path, wanted.attributes)
+        os.utime(path, ns=(wanted.atime_ns, wanted.mtime_ns))
+        if lost := difference(_metadata(os.fstat(fd), path), wanted):
+            raise _cannot_keep(lost)
+        return found.st_ino
 
 
 def difference(found: Metadata, wanted: Metadata) -> str:
@@ -89,25 +99,24 @@ def _metadata(status: os.stat_result, target: int | bytes) -> Metadata:
         gid=status.st_gid,
         atime_ns=status.st_atime_ns,
         mtime_ns=status.st_mtime_ns,
-        attributes={name: os.getxattr(target, name, follow_symlinks=_follow(target)) for name in names},
+        attributes={name: os.getxattr(target, name) for name in names},
     )
 
 
 def _set_attributes(target: int | bytes, wanted: dict[str, bytes]) -> None:
     """Set the attributes, capabilities last, and drop ACLs that a new file inherited from its folder."""
-    follow = _follow(target)
     for name in set(_attribute_names(target)).intersection(_ACLS) - wanted.keys():
-        os.removexattr(target, name, follow_symlinks=follow)
+        os.removexattr(target, name)
     for name in sorted(wanted, key=lambda name: (name == _CAPABILITY, name)):
         try:
-            os.setxattr(target, name, wanted[name], follow_symlinks=follow)
+            os.setxattr(target, name, wanted[name])
         except OSError as error:
             raise _cannot_keep(_in_words(name)) from error
 
 
 def _attribute_names(target: int | bytes) -> list[str]:
     try:
-        names = os.listxattr(target, follow_symlinks=_follow(target))
+        names = os.listxattr(target)
     except OSError as error:
         if error.errno in _NONE_HERE:
             return []
@@ -115,13 +124,21 @@ def _attribute_names(target: int | bytes) -> list[str]:
     return [name for name in names if name not in _SHADOWS]
 
 
-def _follow(target: int | bytes) -> bool:
-    return isinstance(target, int)  # a descriptor is the file itself; a path may name a symbolic link
+@contextmanager
+def _open_link(folder: int, name: bytes) -> Iterator[int]:
+    """Hold a symbolic link itself, so that whatever is done is done to it and not to what takes its name."""
+    fd = linux.open_beneath(folder, name, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISLNK(os.fstat(fd).st_mode):
+            raise ChangedError(_REPLACED)
+        yield fd
+    finally:
+        os.close(fd)
 
 
-def _path_of_link(folder: int, name: bytes) -> bytes:
-    """Return a path to a name in an open folder; the folder is reached through its descriptor, not by name."""
-    return b"/proc/self/fd/%d/%s" % (folder, name)
+def _path(fd: int) -> bytes:
+    """Return a path that leads to a held symbolic link and, being a magic link, not through it (proc(5))."""
+    return b"/proc/self/fd/%d" % fd
 
 
 def _in_words(attribute: str) -> str:

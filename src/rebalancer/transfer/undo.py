@@ -1,6 +1,7 @@
 """Steps back: the source gets its names again, and what we put at the destination goes, if it is still that."""
 
 import os
+import stat
 import time
 from contextlib import suppress
 
@@ -47,7 +48,7 @@ def _withdraw(item: Item, route: Route) -> bool:
         return True
     if item.is_link:
         for place in item.appeared:
-            with suppress(FileNotFoundError):
+            if item.is_copy(place, place.name):
                 os.unlink(place.name, dir_fd=place.pair.destination.fd)
         return True
     if not os.fstat(item.copy_fd).st_nlink:
@@ -61,7 +62,7 @@ def _withdraw(item: Item, route: Route) -> bool:
     item.copy_status = os.fstat(item.copy_fd)
     linux.release_lease(item.copy_fd)
     time.sleep(LOOK_AGAIN)
-    untouched = _is_copy_untouched(item)
+    untouched = _is_copy_untouched(item) and all(item.is_copy(place, part) for place, part in parts)
     for place, part in parts:
         folder = place.pair.destination.fd
         if untouched:
@@ -83,7 +84,17 @@ def drop_part(item: Item) -> None:
     """Remove the temporary name of a copy that will not be used; nothing else is touched."""
     if not item.part:
         return
-    folder = item.places[0].pair.destination
-    with folder.changing() as fd, suppress(FileNotFoundError):
-        os.unlink(item.part, dir_fd=fd)
+    place = item.places[0]
+    with place.pair.destination.changing() as fd, suppress(FileNotFoundError):
+        if _is_our_part(item):  # else somebody put his own file there
+            os.unlink(item.part, dir_fd=fd)
     item.part = b""
+
+
+def _is_our_part(item: Item) -> bool:
+    """Return whether the temporary name is still that of our copy; a link whose inode was never seen is one link of many."""
+    place = item.places[0]
+    if item.is_link and not item.copy_inode:
+        status = place.pair.destination.status(item.part)
+        return status is not None and stat.S_ISLNK(status.st_mode)
+    return item.is_copy(place, item.part)

@@ -1,6 +1,5 @@
 """Moves one unit: walks its folders, takes its files along in batches, and tidies up behind them."""
 
-import errno
 import os
 import resource
 import stat
@@ -224,8 +223,9 @@ class UnitMover:
             try:
                 os.rmdir(name, dir_fd=fd)
             except OSError as error:
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY, errno.EPERM}:
-                    raise explain(error, disk=self.route.source.name, doing="removing an empty folder") from error
+                meaning = explain(error, disk=self.route.source.name, doing="removing an empty folder")
+                if not isinstance(meaning, FileLeftError):  # else others live there, or it is no folder any more
+                    raise meaning from error
 
     # -- opening ------------------------------------------------------------------------------------------------
 
