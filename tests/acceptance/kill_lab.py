@@ -5,15 +5,15 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import lab
 from lab import Entry, Running
+from lab.aftermath import HIDDEN, PART, PREFIX, Aftermath, names_below
 
-PREFIX, HIDDEN, PART = b".rebalancer-", b".hidden", b".part"
 ATTEMPTS = 4  # a kill that came too late is tried again, earlier
 PATIENCE = 30.0  # seconds
 
@@ -63,7 +63,7 @@ class Tally:
     parts: int = 0
     recoveries: Counter[int] = field(default_factory=Counter)  # runs that were needed
 
-    def note(self, kill: str, aftermath: "Aftermath") -> None:
+    def note(self, kill: str, aftermath: Aftermath) -> None:
         self.hits[kill] += 1
         self.hidden += len(aftermath.hidden)
         self.only_hidden += len(aftermath.only_hidden)
@@ -159,26 +159,20 @@ def kill(victim: str, supervisor: Running, worker: int) -> bool:
     return was_alive
 
 
-def _names(root: Path) -> Iterator[bytes]:
-    for _folder, folders, files in os.walk(os.fsencode(root)):
-        yield from folders
-        yield from files
-
-
 def _journals(array: Array) -> int:
     return 6 * len(array.operations)
 
 
 def _parts(array: Array) -> int:
-    return sum(name.startswith(PREFIX) and name.endswith(PART) for name in _names(array.disks[1]))
+    return sum(name.startswith(PREFIX) and name.endswith(PART) for name in names_below(array.disks[1]))
 
 
 def _appeared(array: Array) -> int:
-    return sum(not name.startswith(PREFIX) for name in _names(array.disks[1])) // 12
+    return sum(not name.startswith(PREFIX) for name in names_below(array.disks[1])) // 12
 
 
 def _hidden(array: Array) -> int:
-    return 6 * any(name.startswith(PREFIX) and name.endswith(HIDDEN) for name in _names(array.disks[0]))
+    return 6 * any(name.startswith(PREFIX) and name.endswith(HIDDEN) for name in names_below(array.disks[0]))
 
 
 # what can be counted on the disks at that moment, and for how many seconds afterwards it may last
@@ -189,65 +183,3 @@ _COUNTS: dict[str, tuple[Callable[[Array], int], float]] = {
     "hidden": (_hidden, 0.09),
 }
 MOMENTS = ("time", *_COUNTS)
-
-
-# -- what is on the disks -----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Aftermath:
-    """What stands right after a kill, file by file; folders are judged when all is done."""
-
-    lost: list[bytes]
-    halves: list[str]
-    hidden: list[bytes]  # waiting in a hidden folder
-    only_hidden: list[bytes]  # those of them that nobody can see anywhere
-    on_both: list[bytes]
-    parts: int
-
-
-def look(disks: Sequence[Path], originals: Mapping[bytes, Entry]) -> Aftermath:
-    """Compare every visible file with its original, and find those that nobody can see."""
-    visible: Counter[bytes] = Counter()
-    hidden: set[bytes] = set()
-    halves, parts = [], 0
-    for root in disks:
-        for path, entry in lab.snapshot(root).items():
-            folders, _, name = path.rpartition(b"/")
-            if name.startswith(PREFIX) and name.endswith(PART):
-                parts += 1
-            elif folders.rpartition(b"/")[2].startswith(PREFIX):
-                public = folders.rpartition(b"/")[0] + b"/" + name
-                halves += _unlike(originals, public, entry)
-                hidden.add(public)
-            elif entry.kind != "folder":
-                halves += _unlike(originals, path, entry)
-                visible[path] += 1
-    files = {path for path, entry in originals.items() if entry.kind != "folder"}
-    return Aftermath(
-        lost=sorted(files - visible.keys() - hidden),
-        halves=halves,
-        hidden=sorted(hidden),
-        only_hidden=sorted(hidden - visible.keys()),
-        on_both=sorted(path for path, disks_with in visible.items() if disks_with > 1),
-        parts=parts,
-    )
-
-
-def _unlike(originals: Mapping[bytes, Entry], path: bytes, entry: Entry) -> list[str]:
-    """Compare everything but the number of names, which grows and shrinks while a group is moved."""
-    original = originals.get(path)
-    if original is None:
-        return [f"{path!r} appeared"]
-    same = {"links": b"", "link_count": 1}
-    return lab.difference({path: replace(original, **same)}, {path: replace(entry, **same)})  # type: ignore[arg-type]
-
-
-def split_units(disks: Sequence[Path]) -> list[bytes]:
-    """Return the units, which lie directly below the shares, of which each of two disks has a part."""
-    found = [{path for path in lab.snapshot(root) if path.count(b"/") == 1} for root in disks]
-    return sorted(found[0] & found[1])
-
-
-def own_names(disks: Sequence[Path]) -> list[bytes]:
-    return [name for root in disks for name in _names(root) if name.startswith(PREFIX)]

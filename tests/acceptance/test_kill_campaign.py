@@ -28,13 +28,11 @@ from acceptance.kill_lab import (
     array_copy,
     is_living,
     kill,
-    look,
-    own_names,
-    split_units,
     wait_for_moment,
     wait_for_worker,
 )
 from lab import Entry, MakeDisk, needs
+from lab.aftermath import look, own_names, split_units
 
 pytestmark = [
     pytest.mark.needs_loop_disks("ext4"),

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from killing import is_killed_at
 from records_lab import DAY, NOW, counted, execution, files_in, folders_in, index_in, recount, running
 
+from crash.tracing import is_killed_at
 from lab import MakeDisk
 from rebalancer.executions import cleanup
 from rebalancer.executions.store import ExecutionStore
