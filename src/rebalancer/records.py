@@ -48,17 +48,18 @@ def read_bytes(path: Path, *, limit: int = RECORD_LIMIT) -> bytes:
     except OSError as error:
         reason = "a symbolic link, not a record" if error.errno == errno.ELOOP else _sentence(error)
         raise DamagedRecordError(str(path), reason) from error
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):  # asked before fdopen, which refuses folders in its own way
-        os.close(fd)
-        raise DamagedRecordError(str(path), "not a regular file")
-    with os.fdopen(fd, "rb") as file:
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):  # asked before fdopen, which refuses folders in its own way
+            raise DamagedRecordError(str(path), "not a regular file")
         if status.st_size > limit:
             raise DamagedRecordError(str(path), f"larger than {limit} bytes")
-        try:
+        with os.fdopen(fd, "rb", closefd=False) as file:
             return file.read(status.st_size + 1)  # room is taken for all that is asked for: never ask for the limit
-        except OSError as error:
-            raise DamagedRecordError(str(path), _sentence(error)) from error
+    except OSError as error:
+        raise DamagedRecordError(str(path), _sentence(error)) from error
+    finally:
+        os.close(fd)
 
 
 def write(path: Path, value: object, *, durable: bool = True) -> None:

@@ -5,8 +5,8 @@ Twice is the same as once, and a crash in here is just another crash: each step 
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 
 from rebalancer import linux
 from rebalancer.planning.plan import Move
@@ -29,11 +29,21 @@ def recover(unit: Move, route: Route) -> None:
 
 
 def is_begun(unit: Move, route: Route) -> bool:
-    """Return whether a part of the unit is at the destination while a part is still at the source."""
+    """Return whether a part of the unit is at the destination while a part is still at the source.
+
+    So it is, too, while a name of ours is left in a folder above it. Raises OSError where nobody can look.
+    """
+    disks = (route.source, route.destination)
     return any(
-        _exists(route.source, member.raw_path) and _exists(route.destination, member.raw_path)
+        all(_exists(disk, member.raw_path) for disk in disks)
+        or any(_has_own_name_above(disk, member.raw_path, route) for disk in disks)
         for member in unit.members
     )
+
+
+def _has_own_name_above(disk: OpenDisk, path: bytes, route: Route) -> bool:
+    with closing(_folders(disk, path, deep=False)) as above:
+        return any(route.marks.is_own(name) for folder, _ in above for name in folder.names())
 
 
 def _unhide(folder: Folder, path: bytes, route: Route) -> None:
@@ -80,8 +90,8 @@ def _visit(disk: OpenDisk, path: bytes, work: Callable[[Folder, bytes], None]) -
         work(folder, at)
 
 
-def _folders(disk: OpenDisk, path: bytes) -> Iterator[tuple[Folder, bytes]]:
-    """Yield the open folders from the root down to a path, then those below it, parents before children."""
+def _folders(disk: OpenDisk, path: bytes, *, deep: bool = True) -> Generator[tuple[Folder, bytes], None, None]:
+    """Yield the open folders from the root down to a path, then those below it if wanted, parents before children."""
     chain: list[Folder] = [Folder(os.dup(disk.fd))]
     at = b""
     try:
@@ -92,7 +102,8 @@ def _folders(disk: OpenDisk, path: bytes) -> Iterator[tuple[Folder, bytes]]:
                 return
             chain.append(child)
             at = at + b"/" + name if at else name
-        yield from _below(chain.pop(), at)
+        if deep:
+            yield from _below(chain.pop(), at)
     finally:
         for folder in chain:
             folder.close()

@@ -168,6 +168,8 @@ class UnitMover:
     def _tidy(self, path: bytes) -> None:
         """Remove what is empty, bottom up, then the folders above the unit that became empty with it."""
         parts = path.split(b"/")
+        if any(b"/".join(parts[:level]) in self.route.report.left_paths for level in range(1, len(parts))):
+            return  # a folder above it could not be entered or made: nothing of it was looked at
         with ExitStack() as stack:
             chain = self._open_source_chain(parts[:-1], stack)
             if len(chain) < len(parts):

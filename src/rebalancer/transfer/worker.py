@@ -16,7 +16,7 @@ from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError
 from rebalancer.planning.plan import Move
 from rebalancer.transfer.control import Control
-from rebalancer.transfer.failure import DiskFailedError, UnitLeftError, explain
+from rebalancer.transfer.failure import DiskFailedError, FileLeftError, UnitLeftError, explain
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.messages import Finished, Message
 from rebalancer.transfer.operation import Operation
@@ -74,17 +74,25 @@ class Worker:
         with ExitStack() as stack:
             try:
                 route = self._route(move, stack)
-            except RebalancerError as error:
-                self.report.left(move.source, move.raw_path, str(error))
+            except (RebalancerError, OSError) as error:
+                self.report.left(move.source, move.raw_path, _in_words(error))
                 if only_begun:
                     self.unfinished.append(number)  # nobody could look, so it may still be half done
                 return
             try:
                 self._carry_out(move, route, only_begun=only_begun)
             finally:
-                # on a disk that failed nobody can look, and what we left there waits for its return
-                if {move.source, move.destination} & self.failed.keys() or is_begun(move, route):
+                if self._is_unfinished(move, route):
                     self.unfinished.append(number)
+
+    def _is_unfinished(self, move: Move, route: Route) -> bool:
+        """Return whether the next run must look here; so it must where nobody can look now."""
+        if {move.source, move.destination} & self.failed.keys():
+            return True  # what we left on a disk that failed waits for its return
+        try:
+            return is_begun(move, route)
+        except OSError:
+            return True
 
     def _carry_out(self, move: Move, route: Route, *, only_begun: bool) -> None:
         try:
@@ -98,7 +106,7 @@ class Worker:
             UnitMover(route).move(move)
             if self.report.files_left_of_unit == 0:
                 self.report.moves_done += 1
-        except (UnitLeftError, DiskFailedError) as error:
+        except (FileLeftError, UnitLeftError, DiskFailedError) as error:
             self._leave(move, route, error)
         except OSError as error:
             self._leave(move, route, explain(error, disk=route.destination.name, doing="moving a folder"))
@@ -166,10 +174,18 @@ def main(arguments: list[str]) -> int:
     os.umask(0)  # modes are set explicitly, before anybody can see a name
     send = _sender(control)
     for order in _orders(arguments):
-        operation = records.read(Path(order.operation), Operation, limit=records.DOCUMENT_LIMIT)
+        try:
+            operation = records.read(Path(order.operation), Operation, limit=records.DOCUMENT_LIMIT)
+        except RebalancerError as error:
+            sys.stderr.write(f"{error}\n")
+            return int(error.exit_code)
         control.limit(operation.bandwidth_limit)
         send(Worker(operation, control, send).work(only_begun=order.only_begun))
     return 0
+
+
+def _in_words(error: RebalancerError | OSError) -> str:
+    return str(error) if isinstance(error, RebalancerError) else (error.strerror or str(error)).lower()
 
 
 def _orders(arguments: list[str]) -> Iterator[Order]:
