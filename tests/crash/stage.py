@@ -43,7 +43,7 @@ class Stage:
     originals: Originals = field(init=False)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.set_up()
         self.plan()
         self.before = self._snapshots()

@@ -50,15 +50,29 @@ def disk_copy(image: Path, at: Path, file_system: str, *, options: str = "noatim
 
     Only one copy of a btrfs image can be mounted at a time: the kernel takes a second one for the first.
     """
-    at.mkdir(parents=True, exist_ok=True)
     copy = at.with_name(f"{at.name}.img")
-    _call("cp", "--sparse=always", str(image), str(copy))
+    at.mkdir(parents=True, exist_ok=True)
+    copy_image(image, copy)
+    with mounted(copy, at, file_system, options=options):
+        yield at
+
+
+@contextmanager
+def mounted(image: Path, at: Path, file_system: str, *, options: str = "noatime") -> Iterator[Path]:
+    """Mount an image as it is, also while another copy of the same file system is mounted (not of a btrfs)."""
+    at.mkdir(parents=True, exist_ok=True)
     unique = ",nouuid" if file_system == "xfs" else ""
-    _mount_image(copy, at, file_system, options=options + unique)
+    _mount_image(image, at, file_system, options=options + unique)
     try:
         yield at
     finally:
         unmount(at)
+
+
+def copy_image(image: Path, to: Path) -> Path:
+    """Copy an image as it is at this moment, with its holes."""
+    _call("cp", "--sparse=always", str(image), str(to))
+    return to
 
 
 def unmount(at: Path) -> None:
