@@ -125,8 +125,40 @@ def test_an_error_while_reading_a_folder_or_a_link_is_the_sources(
     worked = bench.work(bench.operation(["s/u0", "s/u1"], *disks), under=["strace", "-qq", "-o", str(trace), *fault])
 
     assert trace.read_text().count("(INJECTED)") == 1
-    assert worked.left["s/u0"].startswith("disk1: input/output error while")
+    assert worked.left["s/u0"].startswith("disk1: input/output error while reading a")
     assert worked.left["s/u1"].startswith("disk1: left alone since an earlier failure")
+    assert_nothing_moved(worked, disks, before)
+
+
+@needs_strace
+def test_a_copy_that_neither_can_be_written_nor_removed_ends_the_work_on_the_disk_only(
+    bench: Bench, disks: tuple[Path, Path]
+) -> None:
+    before, trace = lab.snapshot(disks[0]), bench.folder / "trace"
+    faults = ["-e", "inject=pwrite64:error=ENOSPC:when=1", "-e", "inject=unlinkat:error=EIO:when=1+"]
+
+    worked = bench.work(bench.operation(UNITS, *disks), under=["strace", "-f", "-qq", "-o", str(trace), *faults])
+
+    assert trace.read_text().count("(INJECTED)") == 2
+    assert worked.left["s/u0"] == "disk2: input/output error while removing a temporary file"
+    assert worked.left["s/u1"].startswith("disk2: left alone since an earlier failure")
+    assert lab.difference(before, lab.snapshot(disks[0])) == []
+
+
+@needs_strace
+@pytest.mark.parametrize("first", [4, 5, 6, 7])  # of the looks at a file while it is moved
+def test_a_source_that_does_not_even_answer_what_its_file_is_like_is_the_one_to_blame(
+    bench: Bench, disks: tuple[Path, Path], first: int
+) -> None:
+    before, trace = lab.snapshot(disks[0]), bench.folder / "trace"
+    path, calls = ["-P", str(disks[0] / "s/u0/it")], "fstat,newfstatat,statx"
+    faults = ["-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO:when={first}+"]
+
+    worked = bench.work(bench.operation(UNITS[:1], *disks), under=["strace", "-qq", "-o", str(trace), *path, *faults])
+
+    assert "(INJECTED)" in trace.read_text()
+    assert "input/output error" in str(worked.left)
+    assert "disk2" not in str(worked.left)
     assert_nothing_moved(worked, disks, before)
 
 

@@ -132,7 +132,8 @@ class Batch:
             self._copy_file(item)
 
     def _copy_link(self, item: Item) -> None:
-        item.demand_unchanged()
+        with self.route.blaming(self.route.source, "copying"):
+            item.demand_unchanged()
         place, part = item.places[0], self.route.marks.new_part()
         folder = place.pair.destination
         with self.route.blaming(self.route.source, "reading a link"):
@@ -154,7 +155,8 @@ class Batch:
             item.digest, item.copied = content.copy(
                 item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)
             )
-        item.demand_unchanged()
+        with self.route.blaming(self.route.source, "copying"):
+            item.demand_unchanged()
         metadata.apply(item.copy_fd, item.metadata)
         item.allocated = os.fstat(item.copy_fd).st_blocks * 512
         self.route.destination.account(item.allocated)
@@ -233,7 +235,9 @@ class Batch:
         self.failure = self.failure or error
 
     def _drop(self, item: Item) -> None:
-        """Let a file go; unless it was moved our copy goes, and the source was never touched."""
+        """Let a file go, once; unless it was moved our copy goes, and the source was never touched."""
+        if not item.places:
+            return
         if not item.is_moved:
             self.route.report.dropped(item.copied)
         try:

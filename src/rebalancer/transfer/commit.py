@@ -62,7 +62,8 @@ def _claim_and_appear(item: Item, route: Route) -> None:
     nothing done, while somebody has one of the files open.
     """
     route.control.answer_leases()
-    item.demand_unchanged()
+    with route.blaming(route.source, "committing"):
+        item.demand_unchanged()
     if item.is_link:
         _appear(item)
         return
@@ -269,15 +270,16 @@ class _Steps:
                 busy.append(item)
         except FileLeftError as error:
             undo(item, self.route, error)
+        except RebalancerError as error:
+            self._fail(item, error)
         except OSError as error:
-            self._explain(item, step, error)
+            disk = self.route.destination if step is _claim_and_appear else self.route.source
+            self._fail(item, explain(error, disk=disk.name, doing="committing"))
         else:
             return True
         return False
 
-    def _explain(self, item: Item, step: Callable[[Item, Route], None], error: OSError) -> None:
-        disk = self.route.destination if step is _claim_and_appear else self.route.source
-        meaning = explain(error, disk=disk.name, doing="committing")
+    def _fail(self, item: Item, meaning: RebalancerError) -> None:
         undo(item, self.route, meaning)
         if not isinstance(meaning, FileLeftError):
             self.failure = self.failure or meaning

@@ -52,7 +52,7 @@ def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None
     not push out what the host works with.
     """
     digest, written, flushed = Digest(), 0, 0
-    if os.fstat(source).st_blocks * 512 < size:
+    if _allocated(source) < size:
         os.ftruncate(copy_fd, size)  # xfs allocates ahead of a growing end, which would fill the holes
     os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     for window in _windows(source, size):
@@ -114,6 +114,13 @@ def _from_medium(fd: int, *, is_evicted: bool) -> Iterator[int]:
         yield direct
     finally:
         os.close(direct)
+
+
+def _allocated(fd: int) -> int:
+    try:
+        return os.fstat(fd).st_blocks * 512
+    except OSError as error:  # xfs answers so once it was shut down
+        raise explain_read(error) from error
 
 
 def _windows(fd: int, size: int) -> Iterator[Window]:

@@ -31,7 +31,7 @@ class Folder:
 
         A change by somebody else since we last looked counts: then their time is the one to keep.
         """
-        now = os.fstat(self.fd).st_mtime_ns
+        now = self._changed_at()
         if now != self._seen:
             self._kept = (self._kept[0], now)
         try:
@@ -39,7 +39,13 @@ class Folder:
         finally:
             with suppress(OSError):  # not the owner, or the disk fails: the change itself counts
                 os.utime(self.fd, ns=self._kept)
-            self._seen = os.fstat(self.fd).st_mtime_ns
+            self._seen = self._changed_at()
+
+    def _changed_at(self) -> int:
+        try:
+            return os.fstat(self.fd).st_mtime_ns
+        except OSError:  # the disk fails: the change itself will say so
+            return self._seen
 
     def names(self) -> list[bytes]:
         """Return all names in byte order, so that every run goes the same way."""
