@@ -210,12 +210,15 @@ def test_an_error_of_a_whole_file_systems_flush_is_final(
 ) -> None:
     for number in range(9):
         (disks[0] / f"s/u0/{number}").write_bytes(b"small")
-    before = lab.snapshot(disks[0])
+    before, trace = lab.snapshot(disks[0]), bench.folder / "trace"
+    fault = ["-e", "trace=syncfs,unlinkat", "-e", f"inject=syncfs:error={error}:when={which}"]
 
-    worked, fired = work_with(bench, disks, f"syncfs:error={error}:when={which}", "s/u0")
+    worked = bench.work(bench.operation(["s/u0"], *disks), under=["strace", "-qq", "-o", str(trace), *fault])
 
-    assert fired == 1
-    assert (bench.folder / "trace").read_text().count("syncfs(") == which
+    afterwards = trace.read_text().partition("(INJECTED)")[2]
+    until_the_copies_are_gone = afterwards.rpartition("unlinkat(")[0]
+    assert until_the_copies_are_gone.count("unlinkat(") == 9
+    assert "syncfs(" not in until_the_copies_are_gone
     assert "while flushing" in worked.left["s/u0"]
     assert_nothing_moved(worked, disks, before)
 

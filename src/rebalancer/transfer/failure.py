@@ -46,6 +46,10 @@ class UnitLeftError(RebalancerError):
         return self.reason
 
 
+class NoRoomError(UnitLeftError):
+    """The destination ran out of room while it was written to."""
+
+
 @dataclass(eq=False)
 class DiskFailedError(RebalancerError):
     """Nothing more is done on this disk."""
@@ -110,7 +114,7 @@ def explain(error: OSError, *, disk: str, doing: str) -> RebalancerError:
         return DiskFailedError(disk, f"{_DISK_ERRORS[code]} while {doing}")
     if code in {errno.ENOSPC, errno.EDQUOT}:
         what = "its quota is used up" if code == errno.EDQUOT else "no space or no inodes left"
-        return UnitLeftError(f"{disk}: {what} while {doing}")
+        return NoRoomError(f"{disk}: {what} while {doing}")
     if code in {errno.EMFILE, errno.ENFILE}:
         return UnitLeftError("too many files are open on this machine; the folder may be too deep")
     reason = _FILE_ERRORS.get(code) or (error.strerror or str(error)).lower()

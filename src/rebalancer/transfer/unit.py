@@ -10,7 +10,7 @@ from rebalancer import linux
 from rebalancer.planning.plan import Move
 from rebalancer.transfer import marks
 from rebalancer.transfer.batch import Batch
-from rebalancer.transfer.failure import FileLeftError, VanishedError, explain
+from rebalancer.transfer.failure import FileLeftError, NoRoomError, VanishedError, explain
 from rebalancer.transfer.folder import Folder, Pair, open_child, open_on_same_volume
 from rebalancer.transfer.item import Place
 from rebalancer.transfer.route import OpenDisk, Route
@@ -63,12 +63,21 @@ class UnitMover:
                 self._member(path)
             self._linked_groups()
             self.batch.carry_out()
+        except NoRoomError:
+            self.batch.let_go()
+            self._give_room_back()
+            raise
         finally:
             self.batch.let_go()
         linux.sync_file_system(self.route.destination.fd)  # also the folders that hold no file
         with self.route.blaming(self.route.source, "removing empty folders"):
             for path in paths:
                 self._tidy(path)
+
+    def _give_room_back(self) -> None:
+        """Let the destination count as free what the failed copy had taken: btrfs does so with its next commit only."""
+        with self.route.blaming(self.route.destination, "flushing"):
+            linux.sync_file_system(self.route.destination.fd)
 
     # -- 1. walk ------------------------------------------------------------------------------------------------
 
