@@ -7,29 +7,42 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rebalancer import linux
-from rebalancer.transfer import worker
+from rebalancer.transfer import commit, worker
 from transfer.bench import Bench
 
 SECTOR = 512
 LEAVING = "leave-"  # a mark in both logs, before the first change to a file's own name on the source
 FINISHED = "finished"
 _MODULES = "/usr/lib/uml/modules"
-_CREATE = os.O_CREAT
 _IN_OS = (
     "mkdir", "rmdir", "unlink", "link", "symlink", "pwrite", "ftruncate", "fchmod", "fchown", "chown", "utime",
     "setxattr", "removexattr", "fsync",
 )  # fmt: skip
 _IN_LINUX = ("rename_no_replace", "sync_file_system", "start_write_back", "open_beneath")
-_FLUSHES = ((os, "fsync"), (linux, "sync_file_system"))
 _DM_HEAD, _DM_TARGET_MSG = 312, 0xC138FD0E  # size of struct dm_ioctl
 _BLOCK_SIZE_64 = 0x80081272  # BLKGETSIZE64
+
+
+class Unflushed(Enum):
+    """What a worker with a planted fault does not flush."""
+
+    EVERYTHING = "everything"
+    NAMES = "names"  # the content is durable, but not that it has its name
+
+
+_PLANTED = {
+    Unflushed.EVERYTHING: ((os, "fsync"), (linux, "sync_file_system")),
+    Unflushed.NAMES: ((commit, "_flush_names"),),
+}
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -54,7 +67,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: str = ""  # a feature of dm-flakey that the destination gets
     fault_at: int = 0  # the step before which it gets it, counted among `fault_among`
     fault_among: str = ""  # a name of a call; empty: all steps
-    is_flush_a_lie: bool = False  # the planted fault: nothing that the worker flushes is flushed
+    unflushed: Unflushed | None = None  # the fault that is planted in the worker; None: it is as it is
 
 
 def main(task_file: str) -> None:
@@ -103,12 +116,13 @@ class Steps:
         self._before_fault: tuple[int, int] | None = None
 
     def watch(self, stack: ExitStack) -> None:
+        """Plant the fault of the task, if any, then stand before every call, until the stack ends."""
+        planted = _PLANTED[self.task.unflushed] if self.task.unflushed else ()
+        for place, name in planted:
+            _replace(stack, place, name, _nothing)
         for place, names in ((os, _IN_OS), (linux, _IN_LINUX)):
             for name in names:
-                call = getattr(place, name)
-                lies = self.task.is_flush_a_lie and (place, name) in _FLUSHES
-                setattr(place, name, self._watched(name, _nothing if lies else call))
-                stack.callback(setattr, place, name, call)
+                _replace(stack, place, name, self._watched(name, getattr(place, name)))
 
     def flush(self, *disks: str) -> None:
         """Flush whole disks, really."""
@@ -132,7 +146,7 @@ class Steps:
 
     def _watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*arguments: Any, **named: Any) -> Any:
-            if name != "open_beneath" or arguments[2] & _CREATE:
+            if name != "open_beneath" or arguments[2] & os.O_CREAT:
                 self._before(name, arguments)
             return call(*arguments, **named)
 
@@ -190,6 +204,11 @@ def _work(operation: Path, steps: Steps, messages: Path) -> int:
         file.flush()
         os.fsync(file.fileno())
         return code
+
+
+def _replace(stack: ExitStack, place: ModuleType, name: str, call: Callable[..., Any]) -> None:
+    stack.callback(setattr, place, name, getattr(place, name))
+    setattr(place, name, call)
 
 
 def _nothing(*_: Any) -> None:

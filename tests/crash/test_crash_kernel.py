@@ -16,7 +16,7 @@ import pytest
 import lab
 from crash import log_writes, uml
 from crash.figures import Figures
-from crash.in_uml import FINISHED, LEAVING, Task, digest
+from crash.in_uml import FINISHED, LEAVING, Task, Unflushed, digest
 from crash.log_writes import Entry, Medium, State
 from crash.uml import Golden
 from lab.aftermath import judge, own_names
@@ -39,7 +39,9 @@ pytestmark = [
 @pytest.fixture
 def seed() -> str:
     """What repeats the test: shown with a failure, and given by REBALANCER_CRASH_SEED."""
-    return os.environ.get("REBALANCER_CRASH_SEED", "") or secrets.token_hex(4)
+    seed = os.environ.get("REBALANCER_CRASH_SEED", "") or secrets.token_hex(4)
+    print(f"REBALANCER_CRASH_SEED={seed}")  # noqa: T201 - shown with a failure
+    return seed
 
 
 # -- panics -----------------------------------------------------------------------------------------------------
@@ -62,8 +64,10 @@ def test_a_kernel_that_panics_loses_no_file_and_the_next_run_ends_what_it_began(
 
 def test_a_worker_that_does_not_flush_is_caught_by_panics(ram: Path) -> None:
     golden = uml.golden(ram, "ext4", "xfs", write_oddities)
-    figures = Figures("L4", "planted: no flush, panics", "ext4 -> xfs")
-    task = msgspec.structs.replace(golden.task(), is_flush_a_lie=True, flush_first=(golden.task().source.at,))
+    figures = Figures("L4", "planted: nothing flushed, panics", "ext4 -> xfs")
+    task = msgspec.structs.replace(
+        golden.task(), unflushed=Unflushed.EVERYTHING, flush_first=(golden.task().source.at,)
+    )
     steps, _ = undisturbed(golden)
 
     for before_the_end in (0, 50):
@@ -88,6 +92,7 @@ def panic(golden: Golden, task: Task, figures: Figures) -> None:
     boot = uml.boot(task, images)
     figures.points += 1
     figures.fired += boot.has_panicked
+    figures.note(f"panics after {'a disk' if task.flush_first else 'no disk'} happened to write everything")
     judge_disks(golden, figures, told=f"{task}\n{boot.said}")
 
 
@@ -120,10 +125,16 @@ def test_a_file_is_whole_on_the_source_until_the_destination_cannot_lose_it(
     figures.publish()
 
 
-def test_a_worker_that_does_not_flush_is_caught_by_the_states_of_the_destination(ram: Path) -> None:
-    golden = uml.golden(ram, "ext4", "ext4", write_oddities)
-    figures = Figures("L4", "planted: no flush, recorded writes", "ext4 -> ext4")
-    task = msgspec.structs.replace(golden.task(), is_flush_a_lie=True)
+@pytest.mark.parametrize(
+    ("unflushed", "destination"),
+    [(Unflushed.EVERYTHING, "ext4"), *((Unflushed.NAMES, file_system) for file_system in ("ext4", "xfs", "btrfs"))],
+)
+def test_a_worker_that_does_not_flush_is_caught_by_the_states_of_the_destination(
+    ram: Path, unflushed: Unflushed, destination: str
+) -> None:
+    golden = uml.golden(ram, "ext4", destination, write_oddities)
+    figures = Figures("L4", f"planted: {unflushed.value} not flushed, recorded writes", f"ext4 -> {destination}")
+    task = msgspec.structs.replace(golden.task(), unflushed=unflushed)
 
     judge_disk(golden, figures, recorded(golden, task)[1], 1, "planted")
 

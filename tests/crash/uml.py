@@ -127,7 +127,7 @@ def boot(task: Task, images: Sequence[Path], *, seconds: float = 120) -> Boot:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=os.environ | {"TMPDIR": str(folder), "HOME": "/root", "PATH": PLACES},
+            env=os.environ | {"TMPDIR": str(folder), "HOME": str(folder), "PATH": PLACES},
             start_new_session=True,
             preexec_fn=_no_core,  # noqa: PLW1509 - a panic ends in abort(3)
         )
