@@ -6,6 +6,7 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,11 @@ class Scene:
         """Wait until a file is being copied; return its folder on the source and on the destination."""
         for _ in wait_for("a file to be copied"):
             for root in self.roots[1:]:
-                for part in root.glob("media/*/.rebalancer-*.part"):
-                    folder = part.parent.relative_to(root)
-                    if part.is_file() and part.stat().st_size:
-                        return self.roots[0] / folder, root / folder
+                with suppress(FileNotFoundError):  # a folder got its name while it was looked into
+                    for part in root.glob("media/*/.rebalancer-*.part"):
+                        folder = part.parent.relative_to(root)
+                        if part.is_file() and part.stat().st_size:
+                            return self.roots[0] / folder, root / folder
         raise AssertionError("unreachable")
 
     def changes(self, roots: Sequence[Path] | None = None) -> list[str]:
