@@ -20,7 +20,8 @@ _REASONS = {
 def stop_on_signals(cancel: Cancel, *, announces: bool = True) -> Iterator[None]:
     """Turn Ctrl-C and its relatives into a request to stop while the block runs; asking again repeats the sentence.
 
-    The loss of the terminal stays ignored where it was (``nohup``).
+    The loss of the terminal stays ignored where it was (``nohup``). Who was asked to stop is on its way out when the
+    block ends: TERM and HUP that come later than that must not end it before it has said how it ended.
     """
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -35,7 +36,9 @@ def stop_on_signals(cancel: Cancel, *, announces: bool = True) -> Iterator[None]
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            is_leaving = cancel.is_requested and number != signal.SIGINT
+            # ignored, not heard: at its end the interpreter gives every signal that is heard its default action back
+            signal.signal(number, signal.SIG_IGN if is_leaving else handler)
 
 
 def _announce() -> None:
