@@ -38,7 +38,7 @@ class FailingDisk:
     root: Path
     file_system: str
     strike: Callable[[], None]
-    has_fired: Callable[[], bool]  # whether somebody met the fault since it was struck
+    has_fired: Callable[[str], bool]  # whether somebody met the fault, given what the worker said of it
     mend: Callable[[], None]
 
 
@@ -59,7 +59,7 @@ def device_with_errors(at: Path, file_system: str, size_mib: int) -> Iterator[Fa
             flag.unlink(missing_ok=True)
             _mount_anew(device, at, file_system)
 
-        disk = FailingDisk(at, file_system, flag.touch, lambda: b"error=EIO" in log.read_bytes(), mend)
+        disk = FailingDisk(at, file_system, flag.touch, lambda _: b"error=EIO" in log.read_bytes(), mend)
         try:
             yield disk
         finally:
@@ -139,7 +139,7 @@ def thin_device(at: Path, file_system: str, size_mib: int, *, room_mib: int) -> 
     try:
         _format_and_mount(image, at, file_system)
         try:
-            yield FailingDisk(at, file_system, strike, lambda: os.statvfs(folder).f_bfree < 16, mend)
+            yield FailingDisk(at, file_system, strike, lambda _: os.statvfs(folder).f_bfree < 16, mend)
         finally:
             unmount(at)
     finally:
@@ -160,7 +160,7 @@ def damaged_ext4(at: Path, size_mib: int) -> Iterator[FailingDisk]:
     def strike() -> None:
         Path("/sys/fs/ext4", _device_of(at), "trigger_fs_error").write_text("1")
 
-    def has_fired() -> bool:
+    def has_fired(_: str) -> bool:
         errors = Path("/sys/fs/ext4", _device_of(at), "errors_count").read_text()
         return int(errors) > 0
 
@@ -193,7 +193,7 @@ def vanishing_device(at: Path, file_system: str, size_mib: int) -> Iterator[Fail
         finally:
             os.close(fd)
 
-    def has_fired() -> bool:
+    def has_fired(_: str) -> bool:
         try:
             (at / "probe").touch()
         except OSError as error:
@@ -220,16 +220,11 @@ def btrfs_with_quota(at: Path, size_mib: int, *, room_mib: int) -> Iterator[Fail
     _format_and_mount(image, at, "btrfs")
     try:
         _call("btrfs", "quota", "enable", str(at))
-
-        def is_used_up() -> bool:
-            _call("sync", "--file-system", str(at))
-            return int(_call("btrfs", "qgroup", "show", "--raw", str(at)).split()[-2]) > room_mib * MIB // 2
-
         yield FailingDisk(
             at,
             "btrfs",
             lambda: _ignore(_call("btrfs", "qgroup", "limit", f"{room_mib}M", str(at))),
-            is_used_up,
+            lambda told: "its quota is used up" in told,
             lambda: _ignore(_call("btrfs", "qgroup", "limit", "none", str(at))),
         )
     finally:

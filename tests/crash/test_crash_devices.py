@@ -77,7 +77,7 @@ class Campaign:
                 return True
             worked = self._struck(bench, disks, failing)
             assert not [reason for reason in worked.left.values() if reason.startswith("other:")], worked.left
-            has_fired = failing.has_fired() and worked.left != {}
+            has_fired = worked.left != {} and failing.has_fired(str(worked.left))
             failing.mend()
             self._judge(disks, originals)
             self._recover(bench, disks, originals)
