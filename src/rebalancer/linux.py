@@ -7,6 +7,7 @@ older calls go through the C library. Sources: the manual pages named at each fu
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import struct
 from enum import IntFlag
@@ -14,12 +15,18 @@ from enum import IntFlag
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_libc.mmap.restype = ctypes.c_size_t
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+_libc.mincore.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p]
+_libc.munmap.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
 
 _OPENAT2 = 437  # openat2(2), Linux 5.6
 _CACHESTAT = 451  # cachestat(2), Linux 6.5
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _PR_SET_PDEATHSIG = 1
+_MAP_FAILED = 2 ** (8 * ctypes.sizeof(ctypes.c_size_t)) - 1
+_STRETCH = 2**28  # bytes looked at together
 _F_SETLEASE = 1024
 _F_GETLEASE = 1025
 _FS_IOC_GETFLAGS = 0x80086601
@@ -80,13 +87,28 @@ def start_write_back(fd: int, offset: int, length: int) -> None:
         raise _error(ctypes.get_errno())
 
 
-def cached_pages(fd: int) -> int | None:
-    """Return how many pages of a file the page cache holds (cachestat(2)); None before Linux 6.5."""
+def cached_pages(fd: int) -> int:
+    """Return how many pages of a file the page cache holds (cachestat(2), before Linux 6.5 mincore(2))."""
     everything = struct.pack("=QQ", 0, 0)
     counts = ctypes.create_string_buffer(40)
     if _syscall(_CACHESTAT, fd, everything, counts, 0) != 0:
-        return None
+        size = os.fstat(fd).st_size
+        return sum(_resident_pages(fd, start, min(_STRETCH, size - start)) for start in range(0, size, _STRETCH))
     return int(struct.unpack_from("=Q", counts.raw)[0])
+
+
+def _resident_pages(fd: int, offset: int, length: int) -> int:
+    """Return how many pages of a stretch are cached; all of them where the kernel will not say (mincore(2))."""
+    pages = -(-length // mmap.PAGESIZE)
+    address = _libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_PRIVATE, fd, offset)
+    if address == _MAP_FAILED:  # a file system without mappings
+        return pages
+    try:
+        resident = (ctypes.c_ubyte * pages)()
+        known = _libc.mincore(address, length, resident) == 0
+        return sum(page & 1 for page in resident) if known else pages
+    finally:
+        _libc.munmap(address, length)
 
 
 def take_read_lease(fd: int) -> None:
