@@ -247,3 +247,33 @@ def test_a_write_that_writes_nothing_is_an_error_and_not_repeated_for_ever(
     assert fired == 1
     assert worked.left["s/u0"] == "disk2: input/output error while copying"
     assert_nothing_moved(worked, disks, before)
+
+
+# -- what some file systems cannot promise --------------------------------------------------------------------------
+
+
+@needs_strace
+def test_a_destination_that_cannot_promise_to_replace_nothing_gets_the_file_by_a_link(
+    bench: Bench, disks: tuple[Path, Path]
+) -> None:
+    (disks[1] / "s/u0").mkdir(parents=True)
+    before = lab.snapshot(disks[0] / "s/u0")
+
+    worked, fired = work_with(bench, disks, "renameat2:error=EINVAL:when=1", "s/u0")
+
+    assert fired == 1
+    assert worked.left == {}
+    assert lab.difference(before, lab.snapshot(disks[1] / "s/u0")) == []
+    assert own_names(*disks) == []
+
+
+@needs_strace
+def test_a_source_that_cannot_promise_to_replace_nothing_keeps_its_file(bench: Bench, disks: tuple[Path, Path]) -> None:
+    (disks[1] / "s/u0").mkdir(parents=True)
+    before = lab.snapshot(disks[0])
+
+    worked, fired = work_with(bench, disks, "renameat2:error=EINVAL:when=2", "s/u0")
+
+    assert fired == 1
+    assert list(worked.left) == ["s/u0/it"]
+    assert_nothing_moved(worked, disks, before)

@@ -87,7 +87,7 @@ _FILE_ERRORS = {
     errno.ENAMETOOLONG: "the name is too long for the destination",
     errno.EFBIG: "the file is too large for the destination",
     errno.EILSEQ: "the destination cannot hold this name",
-    errno.EINVAL: "the destination cannot hold this name",
+    errno.EINVAL: "the file system takes no such name, or cannot do this step",
 }
 
 
