@@ -258,14 +258,21 @@ class Model:
         """Do what a person does who finds two versions: keep the last, with all its lines, and nothing else."""
         for name in self.own_names():  # a hidden folder with a version that a conflict kept
             shutil.rmtree(name)
-        for path in sorted(self.raced):
+        self._keep_the_last(self.raced)
+        self.raced.clear()
+
+    def resolve(self) -> None:
+        """Do the same while a run that was not disturbed left a rest: that waits for a person where two versions are."""
+        self._keep_the_last({path for path in self.raced if len(self._on(path)) > 1})
+
+    def _keep_the_last(self, paths: set[str]) -> None:
+        for path in sorted(paths):
             roots = self._on(path)
-            self.counts["raced paths with two versions"] += len(roots) > 1
+            self.counts["paths with two versions, both kept"] += len(roots) > 1
             for root in roots:
                 (root / path).unlink()
-        for file in {id(self.live[path]): self.live[path] for path in self.raced if path in self.live}.values():
+        for file in {id(self.live[path]): self.live[path] for path in paths if path in self.live}.values():
             self._lay_down(file)
-        self.raced.clear()
 
     def _lay_down(self, file: File) -> None:
         first, *others = self._names_of(file)

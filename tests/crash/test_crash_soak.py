@@ -167,6 +167,8 @@ class Machine(RuleBasedStateMachine):
         run = self.soak.run(_chance(number), killed_at=killed_at if ending is signal.SIGKILL else 0)
         code = mover.end(mover.fork(run), send=ending, after=after)
         self.soak.ended(_fired(self.ground, code) if ending else code)
+        if code == mover.REST:
+            self.soak.model.resolve()
         for root, free in zip(self.ground.disks, before, strict=True):
             assert _free(root) >= min(free, _reserve(root, self.soak.reserve)) - SLACK
 
