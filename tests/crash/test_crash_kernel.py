@@ -260,7 +260,10 @@ def write_many(root: Path) -> None:
 
 
 def write_content(root: Path) -> None:
-    """Only files of which something can be read again: a disk that lies about names alone is believed by anybody."""
+    """Only files of which content is still to be written when the disk begins to lie: one that lies about names alone
+    is believed by everybody. So none is empty, kept within metadata (btrfs, small ones), or as long as whole pages (xfs
+    writes those out when their length is set).
+    """
     content = random.Random(1)  # noqa: S311 - sample content, no secret
     for number in range(30):
         file = root / f"media/film {number % 3}/part {number:02}"
