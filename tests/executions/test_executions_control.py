@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_lab import Canary, canary, is_there, state_of, wait_until
 
 from lab import MakeDisk
+from lab.processes import Canary, canary, is_there, state_of, wait_until
 from rebalancer import records
 from rebalancer.errors import DamagedRecordError, NotFoundError, RefusedError
 from rebalancer.executions import audit

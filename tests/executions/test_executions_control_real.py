@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_lab import is_there, state_of, wait_until
 
 from lab import RunProgram, StartProgram
+from lab.processes import is_there, state_of, wait_until
 
 SETTINGS = """
 [[disk]]

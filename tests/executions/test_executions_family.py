@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from process_lab import canary, is_there, state_of, wait_until
 
 from lab import MakeDisk
+from lab.processes import canary, is_there, state_of, wait_until
 from rebalancer.executions.family import family_of, stop_family
 from rebalancer.executions.process import identity_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_lab import canary
 
 import rebalancer
+from lab.processes import canary
 from rebalancer.errors import NotFoundError, RefusedError, UsageError
 from rebalancer.executions.active import Active
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_lab import canary, wait_until
 
+from lab.processes import canary, wait_until
 from rebalancer.errors import RefusedError
 from rebalancer.executions.execution import ProcessIdentity
 from rebalancer.executions.process import ProvenProcess, identity_of, is_alive
