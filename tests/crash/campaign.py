@@ -1,10 +1,12 @@
 """One fault at each of the worker's calls in turn, the state judged after it, and recovery from it."""
 
+import errno
 from collections.abc import Iterator
 
+import lab
 from crash import tracing
 from crash.figures import Figures
-from crash.stage import Stage, in_child
+from crash.stage import OWN, Stage, in_child
 from crash.tracing import Call, Fault
 from lab.aftermath import own_names
 
@@ -58,6 +60,20 @@ def fail_at(
         print(f"{stage.scenario}, {ended.fired}: {problem}")  # noqa: T201 - shown with the failure
     stage.judge_recovery(figures)
     return True
+
+
+def fail_each_flush(stage: Stage, figures: Figures) -> None:
+    """Let one flush after another fail: as long as no original is gone, none goes any more in that run."""
+    made = calls(stage)
+    gone = next(number for number, call in enumerate(made) if call.name == "unlinkat")
+    for number, call in enumerate(made[:gone], start=1):
+        if call.name in {"fsync", "syncfs"}:
+            stage.set_up()
+            figures.points += 1
+            figures.fired += stage.run(at=[number], fault=tracing.fail(errno.EIO)).fired is not None
+            stage.judge(figures)
+            if lab.difference(stage.before[0], lab.snapshot(stage.source, ignore=OWN), ignore_folder_times=True):
+                figures.note("moved although a flush had failed")
 
 
 def unsaid(stage: Stage) -> str:

@@ -32,6 +32,23 @@ class Level(Enum):
     EVERYTHING = "max"
 
 
+def cut(at: Path) -> dict[Level, Path]:
+    """Return images of what a mounted disk may hold if the power went now; by and by it is flushed by this."""
+    images = {}
+    root = os.open(at, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for level in Level:
+            if level is Level.JOURNAL:
+                with (at / ".flushed").open("wb") as other:
+                    os.fsync(other.fileno())
+            if level is Level.EVERYTHING:
+                linux.sync_file_system(root)
+            images[level] = copy_image(at.with_suffix(".img"), at.with_name(f"{at.name}-{level.value}.img"))
+    finally:
+        os.close(root)
+    return images
+
+
 @dataclass(frozen=True, slots=True)
 class Medium:
     """The file systems of source and destination, and how they are mounted."""
@@ -58,8 +75,7 @@ class PowerLab:
     def __post_init__(self) -> None:
         with ExitStack() as disks:
             for number, file_system in self._kinds:
-                image = disks.enter_context(disk(self._golden(number), file_system, SIZES[file_system]))
-                os.chmod(image, 0o755)  # noqa: PTH101 - the scenario's own root
+                disks.enter_context(disk(self._golden(number), file_system, SIZES[file_system]))
             self.stage = Stage(self.ram / "stage", self._golden(1), self._golden(2), self.scenario)
         self.stage.source, self.stage.destination = self._at(1), self._at(2)
 
@@ -79,7 +95,7 @@ class PowerLab:
             figures.points += 1
             figures.fired += self.stage.run(at=[number]).was_killed
             for disk_number, _ in self._kinds:
-                images |= self._cut(disk_number)
+                images |= {(disk_number, level): image for level, image in cut(self._at(disk_number)).items()}
         held = {key: self._snapshot(image, key[0]) for key, image in images.items()}
         for pair in product(Level, Level):
             here, there = held[1, pair[0]], held[2, pair[1]]
@@ -110,21 +126,6 @@ class PowerLab:
                 disks.enter_context(mounted(copy, self._at(number), file_system, options=self.medium.options))
             self.stage.plan()
             yield
-
-    def _cut(self, number: int) -> dict[tuple[int, Level], Path]:
-        at, images = self._at(number), {}
-        root = os.open(at, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for level in Level:
-                if level is Level.JOURNAL:
-                    with (at / ".flushed").open("wb") as other:
-                        os.fsync(other.fileno())
-                if level is Level.EVERYTHING:
-                    linux.sync_file_system(root)
-                images[number, level] = copy_image(at.with_suffix(".img"), self.ram / f"cut{number}-{level.value}.img")
-        finally:
-            os.close(root)
-        return images
 
     def _snapshot(self, image: Path, number: int) -> Originals:
         with mounted(image, self.ram / "look", self._kinds[number - 1][1]) as at:

@@ -38,9 +38,11 @@ class Stage:
     scenario: Scenario
     verify: Verification = Verification.FULL
     change: Callable[[], object] = lambda: None  # plants a fault in the worker's own code, in the child only
+    is_alone: bool = True  # nobody else uses the disks, so nobody is waited for
     operation: Path = field(init=False)
     before: tuple[Originals, Originals] = field(init=False)
     originals: Originals = field(init=False)
+    contents: dict[bytes, bytes] = field(default_factory=dict)  # by path; where only content is compared
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,12 +69,10 @@ class Stage:
     # -- the worker -------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Turn this process, which must be a child, into a worker: it does not come back as it was.
-
-        Nobody else uses the disks, so nobody is waited for.
-        """
-        for module in (commit, undo):
-            vars(module)["LOOK_AGAIN"] = 0.0
+        """Turn this process, which must be a child, into a worker: it does not come back as it was."""
+        if self.is_alone:
+            for module in (commit, undo):
+                vars(module)["LOOK_AGAIN"] = 0.0
         self.change()
         output = os.open(self.folder / "messages", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         sys.stdout = io.TextIOWrapper(io.FileIO(output, "wb"), write_through=True)

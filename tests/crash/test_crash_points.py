@@ -82,6 +82,16 @@ def test_a_write_that_takes_half_is_gone_on_with(set_stage: SetStage, scenario: 
     figures.publish()
 
 
+@pytest.mark.parametrize("scenario", [SCENARIOS[0], SCENARIOS[7]], ids=str)
+def test_an_error_of_any_flush_is_final(set_stage: SetStage, scenario: Scenario) -> None:
+    figures = Figures("Q1", "one flush fails", "tmpfs")
+
+    campaign.fail_each_flush(set_stage(scenario, "tmpfs"), figures)
+
+    assert figures.notes == {}
+    figures.publish()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_an_error_of_each_look_keeps_every_file_and_is_said(set_stage: SetStage, scenario: Scenario) -> None:

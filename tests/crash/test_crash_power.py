@@ -29,7 +29,10 @@ def demand(medium: Medium) -> None:
 @pytest.mark.parametrize("medium", QUICK, ids=str)
 def test_a_power_cut_loses_nothing_whatever_each_disk_kept(ram: Path, medium: Medium) -> None:
     demand(medium)
-    figures, power = Figures("Q3", "power cut, two disks at three levels each", str(medium)), PowerLab(ram, medium, THREE_FILES)
+    figures, power = (
+        Figures("Q3", "power cut, two disks at three levels each", str(medium)),
+        PowerLab(ram, medium, THREE_FILES),
+    )
 
     for number in range(1, power.calls() + 1, 3):
         power.cut_at(number, figures, recover=False)
@@ -44,7 +47,10 @@ def test_a_power_cut_at_any_change_loses_nothing_and_is_recovered_from(
     ram: Path, medium: Medium, scenario: Scenario
 ) -> None:
     demand(medium)
-    figures, power = Figures("L3", "power cut, two disks at three levels each", str(medium)), PowerLab(ram, medium, scenario)
+    figures, power = (
+        Figures("L3", "power cut, two disks at three levels each", str(medium)),
+        PowerLab(ram, medium, scenario),
+    )
 
     for number in range(1, power.calls() + 1, 2):
         power.cut_at(number, figures, recover=True)
