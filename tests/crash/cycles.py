@@ -54,6 +54,7 @@ class Cycles:
     disks: tuple[Path, Path]
     monitor: ScheduleMonitor
     chance: random.Random
+    watcher: int  # the process that counts workers
     counts: Counter[str] = field(default_factory=Counter)
     strangers: list[int] = field(default_factory=list)
     heard: int = -1  # what strangers heard
@@ -230,14 +231,21 @@ class Cycles:
         raise AssertionError("no worker was started")
 
     def _wait_until_gone(self, supervisor: int) -> None:
-        """Wait for the supervisor; whatever still lives a while later is an orphan."""
+        """Wait for the supervisor; whatever is still there a while later is an orphan.
+
+        A process that is about to end has no command line any more and still is one: so all numbers are looked at.
+        """
         self._reap_until(lambda: supervisor in self.ended)
         deadline = time.monotonic() + _PATIENCE
-        while workers() and time.monotonic() < deadline:
+        while (others := self._others()) and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.002)
-        self.counts["orphans"] += len(workers())
-        self._reap()
+        self.counts["orphans"] += len(others)
+
+    def _others(self) -> set[int]:
+        """Return whoever is here besides us: supervisors, workers and what they started."""
+        here = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        return here - {os.getpid(), self.watcher, *self.strangers}
 
     def _reap(self) -> None:
         with suppress(ChildProcessError):
@@ -313,7 +321,6 @@ def _move(path: str, source: Disk, destination: Disk) -> Move:
 
 def main() -> None:
     config, seed, count, seconds, *disks = sys.argv[1:]
-    cycles = Cycles((Path(disks[0]), Path(disks[1])), ScheduleMonitor(config), random.Random(seed))  # noqa: S311
     told, tell = os.pipe()
     answer, answered = os.pipe()
     watcher = os.fork()
@@ -321,6 +328,8 @@ def main() -> None:
         looks, most = watch(told)
         os.write(answered, json.dumps([looks, most]).encode())
         os._exit(0)
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    cycles = Cycles((Path(disks[0]), Path(disks[1])), ScheduleMonitor(config), chance, watcher)
     deadline, done = time.monotonic() + float(seconds), 0
     while done < int(count) and time.monotonic() < deadline:
         cycles.go()

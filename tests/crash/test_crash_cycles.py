@@ -83,7 +83,7 @@ def test_no_orphan_no_second_mover_and_no_foreign_signal_in_fifteen_hundred_cycl
     make_disk: MakeDisk, tmp_path: Path, part: int
 ) -> None:
     """Two parts, so that two processes can take them."""
-    figures = cycle(make_disk, tmp_path, count=750, seconds=600)
+    figures = cycle(make_disk, tmp_path, count=750, seconds=780)
     assert figures.points == 750
     for words in (
         "sent SIGKILL",
