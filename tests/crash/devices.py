@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab.disks import unmount
 from lab.needs import PLACES
@@ -52,7 +53,7 @@ def device_with_errors(at: Path, file_system: str, size_mib: int) -> Iterator[Fa
     flag, log, device = folder / "flag", folder / "log", folder / "mount" / "disk"
     for path in (at, device.parent):
         path.mkdir(parents=True)
-    with _server(folder, size_mib, flag, log) as socket, _as_file(device, socket):
+    with _server(size_mib, flag, log) as socket, _as_file(device, socket):
         _format_and_mount(device, at, file_system)
 
         def mend() -> None:
@@ -69,13 +70,14 @@ def device_with_errors(at: Path, file_system: str, size_mib: int) -> Iterator[Fa
 
 
 @contextmanager
-def _server(folder: Path, size_mib: int, flag: Path, log: Path) -> Iterator[Path]:
-    socket = folder / "socket"
+def _server(size_mib: int, flag: Path, log: Path) -> Iterator[Path]:
     rules = [f"logfile={log}", "error=EIO", "error-rate=100%", f"error-file={flag}"]
-    server = ["nbdkit", "--foreground", "--exit-with-parent", "--unix", str(socket)]
-    with _process([*server, "--filter=log", "--filter=error", "memory", f"{size_mib}M", *rules]):
-        _wait_for(socket.exists)
-        yield socket
+    with TemporaryDirectory(prefix="nbd-") as short:  # an address of more than 107 bytes is refused (unix(7))
+        socket = Path(short) / "socket"
+        server = ["nbdkit", "--foreground", "--exit-with-parent", "--unix", str(socket)]
+        with _process([*server, "--filter=log", "--filter=error", "memory", f"{size_mib}M", *rules]):
+            _wait_for(socket.exists)
+            yield socket
 
 
 @contextmanager

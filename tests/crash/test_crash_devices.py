@@ -34,8 +34,8 @@ needs_server = pytest.mark.needs_tool("nbdkit", "nbdfuse", "fusermount3", "setpr
 
 
 def rounds(few: int, many: int) -> list[object]:
-    """Give a few rounds to `make test`, none if there are none, and many to the long campaign."""
-    return [*([few] if few else []), pytest.param(many, marks=pytest.mark.long)]
+    """Give a few rounds to `make test` and many to the long campaign."""
+    return [few, pytest.param(many, marks=pytest.mark.long)]
 
 
 @dataclass(eq=False)
@@ -135,13 +135,7 @@ def write_units(root: Path, chance: random.Random) -> None:
         (folder / "link").symlink_to("large")
 
 
-def figures(what: str, file_system: str, *, is_source: bool) -> Figures:
-    where = f"{file_system} -> ext4" if is_source else f"ext4 -> {file_system}"
-    return Figures(campaign="L5", what=what, where=where, seed=SEED)
-
-
-@needs_server
-@pytest.mark.parametrize(
+few_or_many = pytest.mark.parametrize(
     ("file_system", "is_source", "count"),
     [
         ("ext4", True, 1),
@@ -152,6 +146,15 @@ def figures(what: str, file_system: str, *, is_source: bool) -> Figures:
         pytest.param("xfs", False, 20, marks=pytest.mark.long),
     ],
 )
+
+
+def figures(what: str, file_system: str, *, is_source: bool) -> Figures:
+    where = f"failing {file_system} -> ext4" if is_source else f"ext4 -> failing {file_system}"
+    return Figures(campaign="L5", what=what, where=where, seed=SEED)
+
+
+@needs_server
+@few_or_many
 def test_a_device_that_answers_with_input_output_errors(
     tmp_path: Path, file_system: str, is_source: bool, count: int
 ) -> None:
@@ -187,9 +190,7 @@ def test_a_file_system_that_turns_read_only_in_the_middle(tmp_path: Path, is_sou
     Campaign(tmp_path, lambda at: damaged_ext4(at, 64), is_source, found).run(count)
 
 
-@pytest.mark.parametrize("count", rounds(1, 20))
-@pytest.mark.parametrize("file_system", ["ext4", "xfs"])
-@pytest.mark.parametrize("is_source", [True, False], ids=["source", "destination"])
+@few_or_many
 def test_a_device_that_is_gone_and_comes_back(tmp_path: Path, file_system: str, is_source: bool, count: int) -> None:
     def make(at: Path) -> AbstractContextManager[FailingDisk]:
         return vanishing_device(at, file_system, SIZES[file_system])
