@@ -9,7 +9,7 @@ TESTS ?= tests
 CACHES := .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint check bench lock system clean
+.PHONY: help demo install test crash lint check bench lock system clean
 
 help: ## list what can be made
 	@echo "Unraid Rebalancer. Choose one:"
@@ -24,6 +24,10 @@ install: $(READY) ## create .venv and install the program there, nothing else
 test: $(READY) system ## run the tests (one file: make test TESTS=tests/test_names.py)
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --basetemp="$$scratch/pytest" $(TESTS)
+
+crash: $(READY) ## break the mover on purpose, everywhere, in under an hour; writes docs/reliability.md
+	@bash tools/setup_system.sh crash
+	@$(BIN)/python tools/crash.py $(JOBS)
 
 lint: $(READY) ## ruff, format, types, contracts between the rooms
 	@$(BIN)/ruff check .

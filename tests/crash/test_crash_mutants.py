@@ -26,6 +26,11 @@ def figures_of(what: str) -> Figures:
     return Figures("Q4", what, "tmpfs")
 
 
+def catch(mutant: Mutant) -> None:
+    """Publish that a planted fault was caught."""
+    Figures("Q4", "planted faults, each caught", "", points=1, fired=1, notes={mutant.__name__: 1}).publish()
+
+
 def mutated(set_stage: SetStage, mutant: Mutant, *, made: list[tracing.Call] | None = None) -> Stage:
     """Return a stage whose worker has the fault; the calls that it made without are appended to ``made``."""
     stage = set_stage(ONE_FILE, "tmpfs")
@@ -49,6 +54,7 @@ def test_power_cuts_catch_what_is_not_flushed(ram: Path, mutant: Mutant) -> None
             break
 
     assert figures.lost > 0
+    catch(mutant)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,7 @@ def test_kills_catch_a_wrong_order(set_stage: SetStage, mutant: Mutant, column: 
         stage.judge(figures)
 
     assert getattr(figures, column) > 0
+    catch(mutant)
 
 
 def test_a_write_that_lies_catches_a_verification_of_the_source(set_stage: SetStage) -> None:
@@ -78,6 +85,7 @@ def test_a_write_that_lies_catches_a_verification_of_the_source(set_stage: SetSt
     stage.judge(figures)
 
     assert figures.half > 0
+    catch(mutants.source_verified_twice)
 
 
 def test_a_failing_flush_catches_whoever_flushes_again(set_stage: SetStage) -> None:
@@ -87,6 +95,7 @@ def test_a_failing_flush_catches_whoever_flushes_again(set_stage: SetStage) -> N
     campaign.fail_each_flush(stage, figures)
 
     assert figures.notes["moved although a flush had failed"] > 0
+    catch(mutants.flushed_again_after_an_error)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +110,7 @@ def test_a_rival_catches_whoever_does_not_look(set_stage: SetStage, mutant: Muta
     rivals.act_at_each_call(stage, figures, "s/u/it", act)
 
     assert figures.lost > 0
+    catch(mutant)
 
 
 @pytest.mark.parametrize("mutant", [None, mutants.group_only], ids=["sound", "mutant"])
@@ -116,6 +126,8 @@ def test_a_grandchild_in_a_session_of_its_own_catches_whoever_stops_a_group(
         survives = [is_there(pid) for pid in bird.grandchildren]
 
     assert survives == [mutant is not None]
+    if mutant is not None:
+        catch(mutant)
 
 
 def test_there_are_ten_planted_faults_and_each_is_used() -> None:

@@ -82,11 +82,11 @@ def test_a_power_cut_leaves_the_old_record_or_the_new_one(
     figures.publish()
 
 
-@pytest.mark.parametrize("file_system", ["ext4", "xfs"])
-def test_a_record_that_is_not_flushed_is_caught(ram: Path, file_system: str) -> None:
-    needs.demand(needs.lacking_loop_disks(file_system))
+def test_a_record_that_is_not_flushed_is_caught(ram: Path) -> None:
+    needs.demand(needs.lacking_loop_disks("xfs"))
 
-    _, found = RecordLab(ram, file_system, OLD, change=record_not_flushed).read_after_cut(None)
+    _, found = RecordLab(ram, "xfs", OLD, change=record_not_flushed).read_after_cut(None)
 
     assert found[Level.EVERYTHING] == NEW
     assert found[Level.FLUSHED] != NEW
+    Figures("Q4", "planted faults, each caught", "", points=1, fired=1, notes={"record_not_flushed": 1}).publish()
