@@ -1,8 +1,10 @@
 """Q6: a run that is stormed with signals, and one whose disk does not answer: what is said is true, no file suffers."""
 
 import os
+import secrets
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import pytest
 
 import lab
 from lab import MakeDisk, RunProgram, StartProgram
+from rebalancer.executions.family import stop_family
+from rebalancer.executions.process import TOKEN, identity_of
+from rebalancer.executions.process_table import token_of
 
 FILES = 30
 LIMIT = (
@@ -111,6 +116,39 @@ def test_an_emergency_stop_says_kill_pending_while_the_disk_does_not_answer(
     assert "kill pending" in answer.stdout
     assert finish(disks, run_program).exit_code == 0
     assert is_whole(before, disks)
+
+
+# A process whose end takes a while: first its environment goes, then half a GiB is given back page by page.
+LARGE = """
+import mmap, sys
+memory = mmap.mmap(-1, 2**29)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+memory[::4096] = bytes(2**17)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_is_about_to_end_and_has_no_environment_any_more_is_not_refused() -> None:
+    token = secrets.token_hex(16)
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", LARGE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {TOKEN: token},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        identity = identity_of(process.pid, token)
+        process.kill()
+        while token_of(process.pid):
+            pass
+        state = wait_for_state(process.pid, "R")
+        stopped = stop_family(identity, grace=1, patience=10)
+
+    assert state in "RD"
+    assert (stopped.refused, stopped.pending) == ((), ())
 
 
 def wait_for_state(pid: int, wanted: str) -> str:

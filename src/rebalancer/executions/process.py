@@ -162,7 +162,10 @@ def _why_not_ours(identity: ProcessIdentity) -> str:
     if not _is_of_this_namespace(identity):
         return "is of another PID namespace"
     if identity.token:
-        return "" if process_table.token_of(identity.pid) == identity.token else "does not carry its token"
+        if process_table.token_of(identity.pid) == identity.token:
+            return ""
+        is_ending = identity.pidfd_inode and process_table.is_without_memory(identity.pid)  # it has no token any more
+        return "" if is_ending else "does not carry its token"
     facts = process_table.facts_of(identity.pid)
     if facts is not None and facts.uid != os.geteuid():
         return f"belongs to another user (uid {facts.uid})"

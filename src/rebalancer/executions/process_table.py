@@ -84,6 +84,14 @@ def token_of(pid: int) -> str:
     return next(found, prefix).removeprefix(prefix).decode("ascii", "replace")
 
 
+def is_without_memory(pid: int) -> bool:
+    """Return whether a process has given back its memory, and with it its environment: its end has begun (proc(5))."""
+    try:
+        return (_PROC / str(pid) / "statm").read_bytes().split()[0] == b"0"
+    except (OSError, IndexError):
+        return False
+
+
 def untouchable() -> set[int]:
     """Return the numbers that are never signalled: the first process, this one, and all that it descends from."""
     found = {0, 1}
