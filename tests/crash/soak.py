@@ -131,6 +131,7 @@ class Model:
         self._touched(to)
         (root / path).rename(root / to)
         self._assign(to, self.live.pop(path))
+        self.history[to] |= self.history[path]  # a former version goes along
         for other in self._on(path):
             with suppress(FileNotFoundError):
                 (other / path).rename(other / to)
@@ -223,9 +224,13 @@ class Model:
         """Return the live files of which no whole version has the last content, or whose lines are not all there."""
         gone = []
         for path, file in self.live.items():
-            found = [*visible.get(path, {}).values(), *hidden.get(path, ())]
-            own = [version for version in found if version.is_whole and version.number == file.number]
-            if not own or file.lines - frozenset[bytes]().union(*(version.lines for version in own)):
+            found = {name: [*visible.get(name, {}).values(), *hidden.get(name, ())] for name in self._names_of(file)}
+            own = {
+                name: [one for one in all_of if one.is_whole and one.number == file.number]
+                for name, all_of in found.items()
+            }
+            lines = frozenset[bytes]().union(*(version.lines for versions in own.values() for version in versions))
+            if not own[path] or file.lines - lines:  # of a group in two versions any may have the last lines
                 gone.append(f"{path} should be number {file.number} with {sorted(file.lines)}, but is {found}")
         return gone
 
