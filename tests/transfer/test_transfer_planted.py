@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -140,3 +141,24 @@ def no_link_is_lost(disks: tuple[Path, Path]) -> bool:
 def exchange(one: Path, other: Path) -> None:
     rename = ctypes.CDLL(None, use_errno=True).renameat2
     assert rename(-100, os.fsencode(one), -100, os.fsencode(other), _EXCHANGE) == 0, sys.exc_info()
+
+
+def test_a_pipe_that_stands_at_the_destination_is_not_opened(bench: Bench, disks: tuple[Path, Path]) -> None:
+    (disks[0] / "s/u/film").write_bytes(b"film")
+    os.mkfifo(disks[1] / "s/u/film")
+    is_opened = threading.Event()
+
+    def write() -> None:  # opening waits for a reader
+        os.close(os.open(disks[1] / "s/u/film", os.O_WRONLY))
+        is_opened.set()
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    outcome = bench.move("s/u", *disks)
+    was_opened = is_opened.wait(0.2)
+    os.close(os.open(disks[1] / "s/u/film", os.O_RDONLY | os.O_NONBLOCK))
+    writer.join(10)
+
+    assert not was_opened
+    assert outcome.conflicts == {b"s/u/film"}
+    assert (disks[0] / "s/u/film").read_bytes() == b"film"

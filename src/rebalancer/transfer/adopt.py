@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
 
 from rebalancer import linux
@@ -23,6 +24,8 @@ def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
     status = first.pair.destination.status(first.name)
     if status is None or any(not _is_at(place, status) for place in present):
         raise ConflictError("other files stand at the destination")
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):  # opening one may already do something
+        raise ConflictError("another kind of file stands at the destination")
     try:
         item.copy_fd = linux.open_beneath(
             first.pair.destination.fd, first.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
