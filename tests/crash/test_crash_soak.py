@@ -182,7 +182,7 @@ class Machine(RuleBasedStateMachine):
             time.sleep(chance.choice((0, 0, 0.002, 0.01)))
         self.soak.ended(_fired(self.ground, mover.end(pid, send=ending)) if ending else mover.end(pid))
 
-    @precondition(lambda self: self.soak.runs % 40 == 39)
+    @precondition(lambda self: self.soak.runs % 6 == 5)
     @rule(kill=st.booleans(), after=st.floats(0.3, 1.2))
     def the_program(self, kill: bool, after: float) -> None:
         """The same by the command a person gives, whole or with its supervisor killed."""
