@@ -247,7 +247,7 @@ def soak(ground: Ground, *, steps: int) -> None:
     figures.seed = str(start)
     print(f"REBALANCER_CRASH_SEED={start}")  # noqa: T201 - shown with a failure
     length = 50 if steps > 1_000 else 30
-    while (figures.points < steps or _unseen(figures)) and figures.points < 3 * steps:
+    while (figures.points < steps or _unseen(figures)) and figures.points < 20 * steps:
         machine = seed(start + ground.sequences)(type("Campaign", (Machine,), {"ground": ground}))
         how = settings(
             max_examples=max(1, (steps - figures.points) // length),
