@@ -192,8 +192,8 @@ def _remove_hidden_folder(pair: Pair, route: Route) -> None:
         return
     os.close(pair.hidden_fd)
     pair.hidden_fd = -1
-    with pair.source.changing() as fd, suppress(OSError):  # not empty: what is in it was reported
-        os.rmdir(route.marks.hidden, dir_fd=fd)
+    with pair.source.changing() as fd:
+        route.remove_hidden_folder(fd)
 
 
 # -- 5. and 6. look again, remove ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Twice is the same as once, and a crash in here is just another crash: each step 
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 
 from rebalancer import linux
 from rebalancer.planning.plan import Move
@@ -31,14 +31,19 @@ def recover(unit: Move, route: Route) -> None:
 def is_begun(unit: Move, route: Route) -> bool:
     """Return whether a part of the unit is at the destination while a part is still at the source.
 
-    So it is, too, while a name of ours is left in a folder above it. Raises OSError where nobody can look.
+    Raises OSError where nobody can look.
     """
     disks = (route.source, route.destination)
-    return any(
-        all(_exists(disk, member.raw_path) for disk in disks)
-        or any(_has_own_name_above(disk, member.raw_path, route) for disk in disks)
-        for member in unit.members
-    )
+    return any(all(_exists(disk, member.raw_path) for disk in disks) for member in unit.members)
+
+
+def has_own_name_above(unit: Move, route: Route) -> bool:
+    """Return whether a name of ours is left in a folder above the unit; a share's folder may be long to read.
+
+    Raises OSError where nobody can look.
+    """
+    disks = (route.source, route.destination)
+    return any(_has_own_name_above(disk, member.raw_path, route) for member in unit.members for disk in disks)
 
 
 def _has_own_name_above(disk: OpenDisk, path: bytes, route: Route) -> bool:
@@ -55,8 +60,7 @@ def _unhide(folder: Folder, path: bytes, route: Route) -> None:
         with folder.changing() as fd, os.scandir(hidden) as entries:
             for name in sorted(os.fsencode(entry.name) for entry in entries):
                 _give_back(hidden, name, fd, path, route)
-            with suppress(OSError):  # not empty: what is in it was reported
-                os.rmdir(route.marks.hidden, dir_fd=fd)
+            route.remove_hidden_folder(fd)
     finally:
         os.close(hidden)
 

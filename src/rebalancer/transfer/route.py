@@ -81,6 +81,7 @@ class Report:
     files_left: int = 0
     read_errors: dict[str, int] = field(default_factory=dict)  # by disk, in all units
     left_paths: set[bytes] = field(default_factory=set)  # of the unit being moved, relative to the source
+    is_untidy: bool = False  # not all went well with the unit, so a name of ours may be left
     _in_flight: int = 0
     _last: float = 0.0
     _where: tuple[str, str, str, str] = ("", "", "", "")
@@ -98,6 +99,7 @@ class Report:
         if path in self.left_paths:
             return
         self.left_paths.add(path)
+        self.is_untidy = True
         self.files_left += 1
         text, exact = names.encode(path)
         self.send(Left(disk=disk, path=text, path_base64=exact, reason=reason, is_conflict=is_conflict))
@@ -198,6 +200,13 @@ class Route:
         if errors[error.disk] >= READ_ERRORS:
             reason = f"{errors[error.disk]} files could not be read, so nothing more is done on it"
             raise DiskFailedError(error.disk, reason) from error
+
+    def remove_hidden_folder(self, parent: int) -> None:
+        """Remove the folder for hidden names when it is empty; whatever keeps it there, the next run looks again."""
+        try:
+            os.rmdir(self.marks.hidden, dir_fd=parent)
+        except OSError:  # mostly not empty: what is in it was reported
+            self.report.is_untidy = True
 
     def at(self, path: bytes, phase: str) -> None:
         self.report.at(self.source.name, self.destination.name, path, phase)

@@ -20,7 +20,7 @@ from rebalancer.transfer.failure import DiskFailedError, FileLeftError, UnitLeft
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.messages import Finished, Message
 from rebalancer.transfer.operation import Operation
-from rebalancer.transfer.recover import is_begun, recover
+from rebalancer.transfer.recover import has_own_name_above, is_begun, recover
 from rebalancer.transfer.route import OpenDisk, Report, Route
 from rebalancer.transfer.unit import UnitMover, raise_open_limit
 
@@ -71,6 +71,7 @@ class Worker:
 
     def _move(self, number: int, move: Move, *, only_begun: bool) -> None:
         self.report.begin_unit()
+        self.report.is_untidy = False
         with ExitStack() as stack:
             try:
                 route = self._route(move, stack)
@@ -90,7 +91,7 @@ class Worker:
         if {move.source, move.destination} & self.failed.keys():
             return True  # what we left on a disk that failed waits for its return
         try:
-            return is_begun(move, route)
+            return is_begun(move, route) or (self.report.is_untidy and has_own_name_above(move, route))
         except OSError:
             return True
 
