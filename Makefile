@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 TESTS ?= tests
-CACHES := .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+CACHES := .crash .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test crash lint check bench lock system clean
@@ -27,7 +27,7 @@ test: $(READY) system ## run the tests (one file: make test TESTS=tests/test_nam
 
 crash: $(READY) ## break the mover on purpose, everywhere, in under an hour; writes docs/reliability.md
 	@bash tools/setup_system.sh crash
-	@$(BIN)/python tools/crash.py $(JOBS)
+	@$(BIN)/python tools/crash.py $(JOBS) $(if $(AGAIN),again)
 
 lint: $(READY) ## ruff, format, types, contracts between the rooms
 	@$(BIN)/ruff check .

@@ -1,9 +1,14 @@
-"""Runs the campaigns of tests/crash and publishes what they found: as JSON, and as the tables of docs/reliability.md."""
+"""Runs the campaigns of tests/crash and publishes what they found: as JSON, and as the tables of docs/reliability.md.
+
+Nothing is published until every campaign has passed. What passed is kept in ``.crash``, so that after a failure
+``make crash AGAIN=1`` runs only what failed.
+"""
 
 import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +21,7 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs/reliability.md"
 FIGURES = REPOSITORY / "docs/reliability-figures.json"
+KEPT = REPOSITORY / ".crash"
 FOLDER = "REBALANCER_CRASH_FIGURES"
 COUNTS = ("points", "fired", "states", "lost", "half", "unrecovered")
 
@@ -34,8 +40,10 @@ class Tier:
 TIERS = (Tier("Q", "quick", ("-m", "not long")), Tier("L", "long", ("-m", "long")))
 
 
-def main(jobs: str) -> int:
-    """Run both tiers; publish only when everything passed."""
+def main(jobs: str, *, again: bool) -> int:
+    """Run both tiers, or what is missing of them; publish only when everything passed."""
+    if not again:
+        shutil.rmtree(KEPT, ignore_errors=True)
     published: dict[str, Any] = {
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -43,14 +51,12 @@ def main(jobs: str) -> int:
     }
     page = PAGE.read_text()
     for tier in TIERS:
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            code = _run(tier, jobs, folder)
-            minutes = round((time.monotonic() - began) / 60, 1)
-            if code != 0:
-                sys.stderr.write(f"the {tier.name} tier failed; nothing is published\n")
-                return code
-            rows = list(merged(tier, map(json.loads, (path.read_text() for path in sorted(Path(folder).iterdir())))))
+        folder = KEPT / tier.name
+        if code := _run_what_is_missing(tier, jobs, folder):
+            sys.stderr.write(f"the {tier.name} tier failed; nothing is published; mend it, then: make crash AGAIN=1\n")
+            return code
+        minutes = round(_seconds(folder) / 60, 1)
+        rows = merged(tier, (json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))))
         published[tier.name] = {"minutes": minutes, "campaigns": rows}
         page = with_table(page, tier, rows, minutes)
     FIGURES.write_text(json.dumps(published, indent=1) + "\n")
@@ -105,13 +111,32 @@ def with_table(page: str, tier: Tier, rows: list[Row], minutes: float) -> str:
     return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: body, page, flags=re.DOTALL)
 
 
-def _run(tier: Tier, jobs: str, folder: str) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist", "loadgroup", *tier.selection, "tests/crash"]
+def _run_what_is_missing(tier: Tier, jobs: str, folder: Path) -> int:
+    """Run a tier, or of one that was run before what failed; return the exit code."""
+    if (folder / "passed").exists():
+        return 0
+    choice = ["--last-failed", "--last-failed-no-failures=none"] if folder.exists() else []
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    code = _run(tier, jobs, folder, choice)
+    (folder / "seconds").write_text(str(_seconds(folder) + time.monotonic() - began))
+    if code == 0:
+        (folder / "passed").touch()
+    return code
+
+
+def _seconds(folder: Path) -> float:
+    path = folder / "seconds"
+    return float(path.read_text()) if path.exists() else 0.0
+
+
+def _run(tier: Tier, jobs: str, folder: Path, choice: list[str]) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist", "loadgroup", *tier.selection, *choice]
     with tempfile.TemporaryDirectory() as scratch:
-        command += ["--basetemp", f"{scratch}/pytest"]
-        variables = os.environ | {FOLDER: folder, "REBALANCER_NO_SKIPS": "1"}
+        command += ["--basetemp", f"{scratch}/pytest", "tests/crash"]
+        variables = os.environ | {FOLDER: str(folder), "REBALANCER_NO_SKIPS": "1"}
         return subprocess.run(command, check=False, cwd=REPOSITORY, env=variables).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "2"))
+    sys.exit(main(sys.argv[1], again=sys.argv[2:] == ["again"]))
