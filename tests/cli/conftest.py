@@ -6,11 +6,13 @@ import logging
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
@@ -187,12 +189,24 @@ def ask(engine: FakeEngine, capfd: pytest.CaptureFixture[str]) -> Ask:
 
     def run(*arguments: str) -> Answer:
         session = session_of(engine)
-        exit_code = answer(arguments, session)
+        with _own_signals():
+            exit_code = answer(arguments, session)
         _close_logs()
         printed = capfd.readouterr()
         return Answer(exit_code, printed.out, printed.err, session)
 
     return run
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Answer signals as before afterwards: whoever was asked to stop is deaf to more until its process ends."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _close_logs() -> None:
