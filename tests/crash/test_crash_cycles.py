@@ -93,5 +93,5 @@ def test_no_orphan_no_second_mover_and_no_foreign_signal_in_fifteen_hundred_cycl
         "emergency stop: stopped",
     ):
         assert figures.notes.get(words, 0) > 0, figures.notes
-    assert figures.notes["supervisors with the number of their predecessor"] > 50
+    assert figures.notes["supervisors with the number of their predecessor"] > 20  # about 57, by chance
     figures.publish()
