@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.disks import unmount
+from lab.disks import call, unmount
 from lab.needs import PLACES
 
 MIB = 2**20
@@ -87,7 +87,7 @@ def _as_file(device: Path, socket: Path) -> Iterator[None]:
             _wait_for(device.exists)
             yield
         finally:
-            _call("fusermount3", "-u", str(device.parent))
+            call("fusermount3", "-u", str(device.parent))
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def _process(command: Sequence[str]) -> Iterator[None]:
 
 def _wait_until_free(device: Path) -> None:
     """Wait for the loop device, which goes by itself with its last mount, to let go of its file."""
-    _wait_for(lambda: not _call("losetup", "--noheadings", "--output", "NAME", "--associated", str(device)))
+    _wait_for(lambda: not call("losetup", "--noheadings", "--output", "NAME", "--associated", str(device)))
 
 
 # -- a device that promised more than it has ----------------------------------------------------------------------
@@ -124,18 +124,18 @@ def thin_device(at: Path, file_system: str, size_mib: int, *, room_mib: int) -> 
     folder = at.with_name(f"{at.name}.thin")
     for path in (at, folder):
         path.mkdir(parents=True)
-    _call("mount", "-t", "tmpfs", "-o", f"size={size_mib + 64}m", "tmpfs", str(folder))
+    call("mount", "-t", "tmpfs", "-o", f"size={size_mib + 64}m", "tmpfs", str(folder))
     image = folder / "image"
     with image.open("xb") as file:
         file.truncate(size_mib * MIB)
 
     def strike() -> None:
-        _call("sync", "--file-system", str(at))
+        call("sync", "--file-system", str(at))
         room = image.stat().st_blocks * 512 + room_mib * MIB
-        _call("mount", "-o", f"remount,size={room}", str(folder))
+        call("mount", "-o", f"remount,size={room}", str(folder))
 
     def mend() -> None:
-        _call("mount", "-o", f"remount,size={size_mib + 64}m", str(folder))
+        call("mount", "-o", f"remount,size={size_mib + 64}m", str(folder))
         _mount_anew(image, at, file_system)
 
     try:
@@ -174,7 +174,7 @@ def damaged_ext4(at: Path, size_mib: int) -> Iterator[FailingDisk]:
 
 
 def _device_of(root: Path) -> str:
-    return Path(_call("findmnt", "--noheadings", "--output", "SOURCE", str(root)).strip()).name
+    return Path(call("findmnt", "--noheadings", "--output", "SOURCE", str(root)).strip()).name
 
 
 # -- a device that is gone ----------------------------------------------------------------------------------------
@@ -221,13 +221,13 @@ def btrfs_with_quota(at: Path, size_mib: int, *, room_mib: int) -> Iterator[Fail
         file.truncate(size_mib * MIB)
     _format_and_mount(image, at, "btrfs")
     try:
-        _call("btrfs", "quota", "enable", str(at))
+        call("btrfs", "quota", "enable", str(at))
         yield FailingDisk(
             at,
             "btrfs",
-            lambda: _ignore(_call("btrfs", "qgroup", "limit", f"{room_mib}M", str(at))),
+            lambda: _ignore(call("btrfs", "qgroup", "limit", f"{room_mib}M", str(at))),
             lambda told: "its quota is used up" in told,
-            lambda: _ignore(_call("btrfs", "qgroup", "limit", "none", str(at))),
+            lambda: _ignore(call("btrfs", "qgroup", "limit", "none", str(at))),
         )
     finally:
         unmount(at)
@@ -238,41 +238,28 @@ def btrfs_with_quota(at: Path, size_mib: int, *, room_mib: int) -> Iterator[Fail
 
 def _format_and_mount(image: Path, at: Path, file_system: str) -> None:
     with _loop(image) as device:
-        _call(*_MAKE[file_system], device)
-        _call("mount", "-t", file_system, "-o", OPTIONS[file_system], device, str(at))
+        call(*_MAKE[file_system], device)
+        call("mount", "-t", file_system, "-o", OPTIONS[file_system], device, str(at))
 
 
 def _mount_anew(image: Path, at: Path, file_system: str) -> None:
     """Unmount what failed, let the file system's own tool repair it, and mount it: nothing cached survives that."""
     unmount(at)
     with _loop(image) as device:
-        _call(*_REPAIR[file_system], *([device] if file_system == "ext4" else []), allowed=(0, 1, 2))
-        _call("mount", "-t", file_system, "-o", OPTIONS[file_system], device, str(at))
+        call(*_REPAIR[file_system], *([device] if file_system == "ext4" else []), allowed=(0, 1, 2))
+        call("mount", "-t", file_system, "-o", OPTIONS[file_system], device, str(at))
 
 
 @contextmanager
 def _loop(image: Path) -> Iterator[str]:
     """Give a loop device that does not cache; let go of, it lives on only while it is mounted (losetup(8), -d)."""
-    device = _call("losetup", "--find", "--show", str(image)).strip()
+    device = call("losetup", "--find", "--show", str(image)).strip()
     try:
         with suppress(AssertionError):  # tmpfs has no direct reads: then the image is the cache
-            _call("losetup", "--direct-io=on", device)
+            call("losetup", "--direct-io=on", device)
         yield device
     finally:
-        _call("losetup", "--detach", device)
-
-
-def _call(*command: str, allowed: Sequence[int] = (0,)) -> str:
-    answer = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | {"PATH": PLACES},
-    )
-    assert answer.returncode in allowed, f"{' '.join(command)}: {answer.stderr.strip()}"
-    return answer.stdout
+        call("losetup", "--detach", device)
 
 
 def _ignore(_: object) -> None:

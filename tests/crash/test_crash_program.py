@@ -15,7 +15,7 @@ from crash import strace
 from crash.conftest import SetStage
 from crash.figures import Figures
 from crash.scenarios import SCENARIOS, Scenario
-from crash.stage import STARTS, Stage, clear
+from crash.stage import STARTS, Stage, clear, count
 from lab import MakeDisk
 from lab.aftermath import look, own_names
 
@@ -96,10 +96,7 @@ def test_the_real_supervisor_killed_at_each_change_loses_nothing(make_disk: Make
         figures.points += 1
         figures.fired += 1
         _wait_for_orphans(own_state)
-        found = look(disks, originals)
-        figures.states += 1
-        figures.lost += len(found.lost) + len(found.only_hidden)
-        figures.half += len(found.halves)
+        count(figures, look(disks, originals))
         figures.unrecovered += not _finishes(disks, own_state)
 
     assert figures.points > 0.9 * len(points)

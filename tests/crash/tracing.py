@@ -5,7 +5,6 @@ are looked at; at such a stop the call has not been carried out yet. Registers a
 """
 
 import ctypes
-import errno
 import os
 import signal
 import struct
@@ -230,7 +229,5 @@ def _ptrace(request: int, process: int, data: int, *, place: int = 0) -> None:
     if _libc.ptrace(request, process, place or None, data) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
-
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EINTR)
 
 assert sys.maxsize > 2**32, "registers of x86-64"

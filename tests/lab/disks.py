@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def disk(at: Path, file_system: str, size_mib: int, *, options: str = "noatime")
     assert size_mib >= smallest, f"{file_system} needs at least {smallest} MiB"
     at.mkdir(parents=True, exist_ok=True)
     if file_system == "tmpfs":
-        _call("mount", "-t", "tmpfs", "-o", f"{options},size={size_mib}m,mode=755", "tmpfs", str(at))
+        call("mount", "-t", "tmpfs", "-o", f"{options},size={size_mib}m,mode=755", "tmpfs", str(at))
     else:
         _mount_image(_image(at, file_system, size_mib), at, file_system, options=options)
     try:
@@ -71,7 +71,7 @@ def mounted(image: Path, at: Path, file_system: str, *, options: str = "noatime"
 
 def copy_image(image: Path, to: Path) -> Path:
     """Copy an image as it is at this moment, with its holes."""
-    _call("cp", "--sparse=always", str(image), str(to))
+    call("cp", "--sparse=always", str(image), str(to))
     return to
 
 
@@ -88,7 +88,7 @@ def unmount(at: Path) -> None:
 
 
 def remount_read_only(at: Path) -> None:
-    _call("mount", "-o", "remount,ro", str(at))
+    call("mount", "-o", "remount,ro", str(at))
 
 
 def used_percent(root: Path) -> float:
@@ -126,18 +126,20 @@ def _image(at: Path, file_system: str, size_mib: int) -> Path:
     with image.open("xb") as file:
         file.truncate(size_mib * MIB)
     mixed = ("--mixed",) if file_system == "btrfs" and size_mib < 110 else ()
-    _call(*_MAKE[file_system], *mixed, str(image))
+    call(*_MAKE[file_system], *mixed, str(image))
     return image
 
 
 def _mount_image(image: Path, at: Path, file_system: str, *, options: str) -> None:
     # mount sets the loop device up with autoclear: the kernel frees it with the last user of the mount
-    _call("mount", "-t", file_system, "-o", f"loop,{options}", str(image), str(at))
+    call("mount", "-t", file_system, "-o", f"loop,{options}", str(image), str(at))
 
 
-def _call(*command: str) -> None:
+def call(*command: str, allowed: Sequence[int] = (0,)) -> str:
+    """Run a program of the system's and return what it printed; any other exit code fails the test with its words."""
     answer = _try(*command)
-    assert answer.returncode == 0, f"{' '.join(command)}: {answer.stderr.strip()}"
+    assert answer.returncode in allowed, f"{' '.join(command)}: {answer.stderr.strip()}"
+    return answer.stdout
 
 
 def _try(*command: str) -> subprocess.CompletedProcess[str]:
