@@ -1,7 +1,7 @@
 """From an inventory and a selection to a plan: looks at what may move, lets the strategy draw, says what stays."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from rebalancer.errors import UsageError
@@ -11,6 +11,7 @@ from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.document import check_plan
 from rebalancer.planning.explain import explain_limit, explain_shortfall
 from rebalancer.planning.left_behind import Remainder
+from rebalancer.planning.limits import Constraints
 from rebalancer.planning.order import cut_to_limit
 from rebalancer.planning.plan import Move, Plan, PlannedDisk
 from rebalancer.planning.selection import Selection, Strategy
@@ -20,10 +21,18 @@ from rebalancer.planning.strategies.approach import Approach
 from rebalancer.planning.strategies.even import EVEN
 from rebalancer.planning.strategies.target import TARGET
 
+Patience = Callable[[], bool]
+
 APPROACHES: Mapping[Strategy, Approach] = MappingProxyType({Strategy.EVEN: EVEN, Strategy.TARGET: TARGET})
 
 
-def make_plan(inventory: Inventory, selection: Selection) -> Plan:
+def make_plan(
+    inventory: Inventory,
+    selection: Selection,
+    constraints: Constraints = Constraints(),  # noqa: B008 - frozen
+    *,
+    patience: Patience | None = None,
+) -> Plan:
     """Return the plan for what a scan found; the same input gives the same plan, in whatever order the units come.
 
     Every move finds room for its unit above the reserve of its destination when the moves before it are done.
@@ -31,6 +40,7 @@ def make_plan(inventory: Inventory, selection: Selection) -> Plan:
     cannot be reached without it. Raises UsageError for a selection or an inventory that makes no sense,
     RefusedError for a named disk that cannot be used.
     """
+    del constraints, patience  # not looked at yet
     _check(selection)
     plan, is_reached = _attempt(inventory, selection, spares_use=True)
     if not is_reached and any(unit.in_use for unit in inventory.units):
