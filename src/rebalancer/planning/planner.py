@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from rebalancer.errors import UsageError
@@ -9,10 +10,10 @@ from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.board import Board
 from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.document import check_plan
-from rebalancer.planning.explain import explain_limit, explain_shortfall
+from rebalancer.planning.explain import best_spread, coarseness, explain_limit, explain_shortfall
 from rebalancer.planning.left_behind import Remainder
 from rebalancer.planning.limits import Constraints
-from rebalancer.planning.order import cut_to_limit
+from rebalancer.planning.order import cut_to_limit, waves_of
 from rebalancer.planning.plan import Move, Plan, PlannedDisk
 from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.planning.sifting import sift
@@ -40,21 +41,33 @@ def make_plan(
     cannot be reached without it. Raises UsageError for a selection or an inventory that makes no sense,
     RefusedError for a named disk that cannot be used.
     """
-    del constraints, patience  # not looked at yet
+    request = _Request(inventory, selection, constraints, patience or _never)
     _check(selection)
-    plan, is_reached = _attempt(inventory, selection, spares_use=True)
+    plan, is_reached = _attempt(request, spares_use=True)
     if not is_reached and any(unit.in_use for unit in inventory.units):
-        plan, _ = _attempt(inventory, selection, spares_use=False)
+        plan, _ = _attempt(request, spares_use=False)
     check_plan(plan)  # an inventory may come from a file as well
     return plan
 
 
-def _attempt(inventory: Inventory, selection: Selection, *, spares_use: bool) -> tuple[Plan, bool]:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    inventory: Inventory
+    selection: Selection
+    constraints: Constraints
+    is_over: Patience
+
+
+def _never() -> bool:
+    return False
+
+
+def _attempt(request: _Request, *, spares_use: bool) -> tuple[Plan, bool]:
     """Return a plan and whether it reaches the goal."""
     remainder = Remainder()
-    situation = sift(inventory, selection, remainder, spares_use=spares_use)
-    approach = APPROACHES[selection.strategy]
-    drawn = approach.draw(situation)
+    situation = sift(request.inventory, request.selection, remainder, request.constraints, spares_use=spares_use)
+    approach = APPROACHES[request.selection.strategy]
+    drawn = approach.draw(situation, request.is_over)
     kept = _within_limit(situation, approach, drawn)
     board = Board(situation)
     for step in kept:
@@ -63,17 +76,26 @@ def _attempt(inventory: Inventory, selection: Selection, *, spares_use: bool) ->
     is_reached = approach.is_reached(situation, board.used)
     if not is_reached:
         explain_shortfall(board, drawn[len(kept) :], approach.ceilings(situation, board.used), remainder)
-    plan = Plan(
-        strategy=selection.strategy.value,
-        disks=_planned_disks(inventory, selection, board),
-        moves=tuple(_move(situation, step) for step in kept),
-        bytes_to_move=sum(board.unit(step).size_bytes for step in kept),
-        lower_bound_bytes=approach.least_bytes(situation, board.used),
+    return _plan(request, board, approach, remainder), is_reached
+
+
+def _plan(request: _Request, board: Board, approach: Approach, remainder: Remainder) -> Plan:
+    situation = board.situation
+    moved = sum(board.unit(step).size_bytes for step in board.steps)
+    bound = min(moved, approach.least_bytes(situation, board.used))
+    return Plan(
+        strategy=request.selection.strategy.value,
+        disks=_planned_disks(request, board),
+        moves=_moves(board),
+        bytes_to_move=moved,
+        lower_bound_bytes=bound,
         spread_before=spread_of(situation.disks, situation.used()),
         spread_after=spread_of(situation.disks, board.used),
         left_behind=remainder.rows(),
+        excess_percent=100 * (moved / bound - 1) if bound else 0.0,
+        best_spread=best_spread(situation),
+        coarseness=coarseness(board),
     )
-    return plan, is_reached
 
 
 def _check(selection: Selection) -> None:
@@ -92,7 +114,7 @@ def _within_limit(situation: Situation, approach: Approach, drawn: Sequence[Step
     return cut_to_limit(situation, drawn, limit, lambda used: approach.measure(situation, used))
 
 
-def _planned_disks(inventory: Inventory, selection: Selection, board: Board) -> tuple[PlannedDisk, ...]:
+def _planned_disks(request: _Request, board: Board) -> tuple[PlannedDisk, ...]:
     """Return every disk that can be used, those that take no part unchanged."""
     planned = {disk.name: used for disk, used in zip(board.situation.disks, board.used, strict=True)}
     return tuple(
@@ -102,23 +124,30 @@ def _planned_disks(inventory: Inventory, selection: Selection, board: Board) -> 
             size_bytes=disk.size_bytes,
             used_bytes=disk.used_bytes,
             planned_used_bytes=planned.get(disk.name, disk.used_bytes),
-            reserve_bytes=reserve_of(disk, selection),
+            reserve_bytes=reserve_of(disk, request.selection, request.constraints),
         )
-        for disk in inventory.disks
+        for disk in request.inventory.disks
         if disk.is_usable
     )
 
 
-def _move(situation: Situation, step: Step) -> Move:
-    unit = situation.stocks[step.source].units[step.unit]
-    return Move(
-        share=unit.share,
-        path=unit.path,
-        size_bytes=unit.size_bytes,
-        files=unit.files,
-        source=unit.disk,
-        destination=situation.disks[step.destination].name,
-        path_base64=unit.path_base64,
-        kind=unit.kind,
-        also=unit.also,
+def _moves(board: Board) -> tuple[Move, ...]:
+    """Return a move for every unit; those that are kept together follow each other."""
+    situation = board.situation
+    pairs = [(situation.disks[step.source].name, situation.disks[step.destination].name) for step in board.steps]
+    return tuple(
+        Move(
+            share=unit.share,
+            path=unit.path,
+            size_bytes=unit.size_bytes,
+            files=unit.files,
+            source=source,
+            destination=destination,
+            path_base64=unit.path_base64,
+            kind=unit.kind,
+            also=unit.also,
+            wave=wave,
+        )
+        for step, wave, (source, destination) in zip(board.steps, waves_of(pairs), pairs, strict=True)
+        for unit in situation.units_of(step.source, step.unit)
     )

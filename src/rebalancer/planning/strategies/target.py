@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from rebalancer.planning.board import Board, Receivers
 from rebalancer.planning.situation import Situation, Step
@@ -10,7 +10,7 @@ from rebalancer.planning.strategies.approach import Approach
 from rebalancer.planning.strategies.largest_first import Walk
 
 
-def draw(situation: Situation) -> list[Step]:
+def draw(situation: Situation, _is_over: Callable[[], bool]) -> list[Step]:
     """Bring every giving disk down to the target; minimise the bytes moved, then the number of moves.
 
     Only the surplus above the target moves, the fullest disk first, always to the emptiest disk that stays at or
