@@ -11,18 +11,19 @@ _ERROR = 1e-12  # of the floats
 Measure = Callable[[Sequence[int]], float]
 
 
-def arrange(situation: Situation, steps: Sequence[Step]) -> list[Step]:
+def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool = True) -> list[Step]:
     """Return the steps in an order in which each fits when those before it are done.
 
     The pair of disks that is farthest apart goes first, its largest units first, for about a twentieth of the bytes at
     a time: the gain is early and few disks are awake. No disk is ever fuller than the fullest or emptier than the
     emptiest was at the start, so the spread is never worse than before; only between the two halves of a swap of
-    units that are too large for that it may be. Steps that never find room are left out.
+    units that are too large for that it may be, and where ``keeps_spread`` is off. Steps that never find room are left
+    out.
     """
     board = Board(situation)
     queues = _queues(situation, steps)
     stretch = 1 + sum(situation.stocks[step.source].sizes[step.unit] for step in steps) // _STRETCHES
-    bounds = _Bounds(board)
+    bounds = _Bounds(board) if keeps_spread else None
     while queues:
         pairs = sorted(queues, key=lambda pair: (board.level(pair[1]) - board.level(pair[0]), pair))
         if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs):
@@ -64,7 +65,9 @@ def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int]
     return queues
 
 
-def _least_harmful(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds) -> Step | None:
+def _least_harmful(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds | None) -> Step | None:
+    if bounds is None:
+        return None  # everything that fits has been taken
     steps = (step for queue in queues.values() for step in queue if board.allows(step))
     return min(steps, key=lambda step: (bounds.excess(board, step), step), default=None)
 
@@ -77,13 +80,13 @@ def _remove(queues: dict[tuple[int, int], list[Step]], step: Step) -> None:
 
 
 def _drain(
-    board: Board, queues: dict[tuple[int, int], list[Step]], pair: tuple[int, int], bounds: _Bounds, stretch: int
+    board: Board, queues: dict[tuple[int, int], list[Step]], pair: tuple[int, int], bounds: _Bounds | None, stretch: int
 ) -> bool:
     """Take what fits of a pair's steps, up to a stretch of bytes; say whether anything was taken."""
     queue, waiting, passed, before = queues[pair], list[Step](), 0, len(board.steps)
     while queue and passed < stretch:
         step = queue.pop()
-        if board.allows(step) and bounds.hold(board, step):
+        if board.allows(step) and (bounds is None or bounds.hold(board, step)):
             board.take(step)
             passed += board.unit(step).size_bytes
         else:

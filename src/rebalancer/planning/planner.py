@@ -19,12 +19,25 @@ from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.planning.sifting import sift
 from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.planning.strategies.approach import Approach
+from rebalancer.planning.strategies.evacuate import EVACUATE
 from rebalancer.planning.strategies.even import EVEN
+from rebalancer.planning.strategies.gather import GATHER
+from rebalancer.planning.strategies.pack import PACK
+from rebalancer.planning.strategies.repair import REPAIR
 from rebalancer.planning.strategies.target import TARGET
 
 Patience = Callable[[], bool]
 
-APPROACHES: Mapping[Strategy, Approach] = MappingProxyType({Strategy.EVEN: EVEN, Strategy.TARGET: TARGET})
+APPROACHES: Mapping[Strategy, Approach] = MappingProxyType(
+    {
+        Strategy.EVEN: EVEN,
+        Strategy.TARGET: TARGET,
+        Strategy.EVACUATE: EVACUATE,
+        Strategy.GATHER: GATHER,
+        Strategy.PACK: PACK,
+        Strategy.REPAIR: REPAIR,
+    }
+)
 
 
 def make_plan(
@@ -73,16 +86,16 @@ def _attempt(request: _Request, *, spares_use: bool) -> tuple[Plan, bool]:
     for step in kept:
         board.take(step)
     explain_limit(situation, drawn[len(kept) :], remainder)
-    is_reached = approach.is_reached(situation, board.used)
+    is_reached = approach.is_reached(board)
     if not is_reached:
-        explain_shortfall(board, drawn[len(kept) :], approach.ceilings(situation, board.used), remainder)
+        explain_shortfall(board, drawn[len(kept) :], approach.ceilings(board), remainder)
     return _plan(request, board, approach, remainder), is_reached
 
 
 def _plan(request: _Request, board: Board, approach: Approach, remainder: Remainder) -> Plan:
     situation = board.situation
     moved = sum(board.unit(step).size_bytes for step in board.steps)
-    bound = min(moved, approach.least_bytes(situation, board.used))
+    bound = min(moved, approach.least_bytes(board))
     return Plan(
         strategy=request.selection.strategy.value,
         disks=_planned_disks(request, board),
@@ -103,6 +116,10 @@ def _check(selection: Selection) -> None:
         raise UsageError(f"the target of {selection.target_percent:g} % is not a percentage from 0 to 100")
     if not (math.isfinite(selection.tolerance) and selection.tolerance >= 0):
         raise UsageError(f"the tolerance of {selection.tolerance:g} points must be 0 or more")
+    if selection.strategy is Strategy.EVACUATE and not selection.from_disks:
+        raise UsageError("evacuate needs to know which disks to empty: name them with --from")
+    if (selection.strategy is Strategy.GATHER) != bool(selection.paths):
+        raise UsageError("gather needs the folders to bring together, and only gather takes any: name them with --path")
     if selection.max_bytes is not None and selection.max_bytes < 0:
         raise UsageError("the limit of bytes for this run cannot be negative")
 

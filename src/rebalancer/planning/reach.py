@@ -16,6 +16,7 @@ class Reach:
         self._everywhere = sum(1 << index for index, disk in enumerate(disks) if disk.receives)
         self._bits = {disk.name: 1 << index for index, disk in enumerate(disks)}
         self._shares = {rule.share: self._mask(rule, disks) for rule in constraints.shares}
+        self._rules = {rule.share: rule for rule in constraints.shares}
         self._begun = {(one.source, one.path): self._bits.get(one.destination, 0) for one in constraints.begun}
         self._binding = binding
         self._homes = {tie: sum(self._bits.get(name, 0) for name in names) for tie, names in binding.homes.items()}
@@ -26,6 +27,12 @@ class Reach:
         """Return the disks a unit may go to; a folder that is split already goes where a part of it is."""
         mask = self._by_share(unit) & self._homes.get(self._binding.tie_of(unit), -1) & self._by_begun(unit)
         return mask & ~self._bits.get(unit.disk, 0)
+
+    def is_at_home(self, unit: Unit) -> bool:
+        """Say whether the rules of its shares let a unit be where it is, and nothing had begun to move it."""
+        shares = {unit.share, *(member.path.partition("/")[0] for member in unit.also)}
+        rules = (self._rules.get(share) for share in shares)
+        return all(rule is None or holds(rule, unit.disk) for rule in rules) and self._by_begun(unit) == -1
 
     def why_not(self, unit: Unit) -> str:
         """Say why a unit may go nowhere."""

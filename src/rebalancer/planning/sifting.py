@@ -1,5 +1,6 @@
 """From an inventory to a situation: the units that may move sorted by disk and size, the others with their reason."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -29,6 +30,7 @@ class _Sifted:
     movable: list[list[Unit]]
     fixed: list[int]
     anchored: set[Key]  # disk and tie
+    staying: list[Unit] = field(default_factory=list)
     bundles: dict[Key, tuple[Unit, ...]] = field(default_factory=dict)
 
 
@@ -54,10 +56,11 @@ def sift(
     for left in inventory.left_alone:
         remainder.add_row(LeftBehind(disk=left.disk, path=left.path, path_base64=left.path_base64, reason=left.reason))
     _bind(sifted, binding, remainder)
+    reach = Reach(disks, constraints, binding)
     position = {disk.name: index for index, disk in enumerate(disks)}
     return Situation(
         disks=disks,
-        stocks=_stocks(disks, sifted, Reach(disks, constraints, binding), remainder),
+        stocks=_stocks(disks, sifted, reach, remainder),
         holders={
             path: frozenset(position[name] for name in names if name in position)
             for path, names in places.split.items()
@@ -66,6 +69,8 @@ def sift(
         floors={rule.share: rule.floor_bytes for rule in constraints.shares if rule.floor_bytes},
         bundles=sifted.bundles,
         ties=binding.ties,
+        staying=sifted.staying,
+        misplaced=_misplaced(sifted, reach) if selection.strategy is Strategy.REPAIR else frozenset(),
     )
 
 
@@ -83,33 +88,39 @@ class _Ground:
 
 def _sift_units(inventory: Inventory, disks: Sequence[Participant], rules: Sequence[Rule], ground: _Ground) -> _Sifted:
     found: dict[str, list[Unit]] = {disk.name: [] for disk in disks if disk.gives}
-    fixed = dict.fromkeys(found, 0)
-    anchored: set[Key] = set()
     known = {disk.name for disk in inventory.disks}
+    staying: list[Unit] = []
+    anchored: set[Key] = set()
     for unit in inventory.units:
         if unit.disk not in known or unit.size_bytes < 0 or unit.files < 0:
             raise UsageError(_contradiction(unit))
         if unit.disk not in found:
+            if not ground.by_bytes:
+                staying.append(unit)
             continue
         for rule in rules:
             if reason := rule.reason(unit):
                 ground.remainder.add(rule.name, unit, reason)
-                fixed[unit.disk] += 1
+                staying.append(unit)
                 anchored.add((unit.disk, ground.binding.tie_of(unit)))
                 break
         else:
             if ground.wants(unit):
                 found[unit.disk].append(unit)
-    for left in inventory.left_alone:
-        if left.disk in fixed:
-            fixed[left.disk] += 1
-    return _Sifted([found.get(disk.name, []) for disk in disks], [fixed.get(disk.name, 0) for disk in disks], anchored)
+    fixed = Counter(unit.disk for unit in staying) + Counter(left.disk for left in inventory.left_alone)
+    return _Sifted(
+        [found.get(disk.name, []) for disk in disks], [fixed[disk.name] for disk in disks], anchored, staying
+    )
 
 
 def _contradiction(unit: Unit) -> str:
     if unit.size_bytes < 0 or unit.files < 0:
         return f"the inventory gives {display(unit.path)} a negative size or number of files"
     return f"the inventory has {display(unit.path)} on a disk {display(unit.disk)} that it does not list"
+
+
+def _misplaced(sifted: _Sifted, reach: Reach) -> frozenset[Key]:
+    return frozenset((unit.disk, unit.path) for units in sifted.movable for unit in units if not reach.is_at_home(unit))
 
 
 def _bind(sifted: _Sifted, binding: Binding, remainder: Remainder) -> None:

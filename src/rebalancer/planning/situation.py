@@ -35,6 +35,8 @@ class Situation:
     floors: Mapping[str, int]  # bytes that stay free where units of a share arrive; 0 is left out
     bundles: Mapping[tuple[str, str], tuple[Unit, ...]]  # by disk and path: the units that one unit here stands for
     ties: Mapping[tuple[str, str], str]  # by disk and path: the folder or group that a unit belongs to as a whole
+    staying: Sequence[Unit]  # what must stay where it is; only where a strategy looks at places, not at bytes
+    misplaced: frozenset[tuple[str, str]]  # by disk and path: where the rules do not want a unit; only for `repair`
 
     def used(self) -> list[int]:
         return [disk.used for disk in self.disks]

@@ -168,4 +168,10 @@ def _fill(board: Board, spans: Sequence[Span], band: Band, largest_share: float)
         heappush(donors, (-board.level(disk), disk))
 
 
-EVEN = Approach(draw=draw, measure=measure, is_reached=is_reached, ceilings=ceilings, least_bytes=least_bytes)
+EVEN = Approach(
+    draw=draw,
+    measure=measure,
+    is_reached=lambda board: is_reached(board.situation, board.used),
+    ceilings=lambda board: ceilings(board.situation, board.used),
+    least_bytes=lambda board: least_bytes(board.situation, board.used),
+)

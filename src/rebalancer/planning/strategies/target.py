@@ -92,4 +92,10 @@ def _smallest_cover(sizes: Sequence[int], surplus: int, gone: Container[int]) ->
     return next((index for index in range(bisect_left(sizes, surplus), len(sizes)) if index not in gone), None)
 
 
-TARGET = Approach(draw=draw, measure=measure, is_reached=is_reached, ceilings=ceilings, least_bytes=least_bytes)
+TARGET = Approach(
+    draw=draw,
+    measure=measure,
+    is_reached=lambda board: is_reached(board.situation, board.used),
+    ceilings=lambda board: ceilings(board.situation, board.used),
+    least_bytes=lambda board: least_bytes(board.situation, board.used),
+)
