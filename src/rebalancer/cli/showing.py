@@ -126,13 +126,16 @@ def _inventory_row(disk: str, inventory: Inventory, left: Sequence[LeftAlone]) -
     )
 
 
-def _plan_lines(plan: Plan) -> tuple[str, str]:
+def _plan_lines(plan: Plan) -> tuple[str, ...]:
+    coarse = (plan.coarseness,) if plan.coarseness else ()
     if not plan.moves:
-        return f"plan ({plan.strategy}): nothing to move", f"spread: {plan.spread_before:.1f} percentage points"
+        spread = f"spread: {plan.spread_before:.1f} percentage points"
+        return f"plan ({plan.strategy}): nothing to move", spread, *coarse
     size = f"{format_size(plan.bytes_to_move)}{_above_bound(plan)}"
     return (
         f"plan ({plan.strategy}): {output.count(len(plan.moves), 'move')}, {size}",
         f"spread: {plan.spread_before:.1f} → {plan.spread_after:.1f} percentage points",
+        *coarse,
     )
 
 
