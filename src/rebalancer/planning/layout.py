@@ -72,6 +72,10 @@ class Layout:
 
     def near(self, disk: int, size: int) -> Iterator[Resident]:
         """Yield the units on a disk on either side of a size: those at home, then those that arrive."""
+        yield from self.near_at_home(disk, size)
+        yield from self.near_arrived(disk, size)
+
+    def near_at_home(self, disk: int, size: int) -> Iterator[Resident]:
         sizes, gone = self.situation.stocks[disk].sizes, self._gone[disk]
         at = bisect_left(sizes, size)
         above = at
@@ -84,9 +88,11 @@ class Layout:
             below -= 1
         if below >= 0:
             yield Resident(sizes[below], disk, below)
+
+    def near_arrived(self, disk: int, size: int) -> Sequence[Resident]:
         arrived = self._arrived[disk]
         place = bisect_left(arrived, (size,))
-        yield from arrived[max(0, place - 1) : place + 1]
+        return arrived[max(0, place - 1) : place + 1]
 
     def sample(self, disk: int, count: int) -> Iterator[Resident]:
         """Yield up to twice so many units of a disk, evenly over the sizes of those at home and of those that arrive."""

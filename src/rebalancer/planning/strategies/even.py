@@ -10,11 +10,12 @@ from rebalancer.planning.layout import Layout
 from rebalancer.planning.order import arrange, cut_to_best
 from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.planning.strategies.approach import Approach
+from rebalancer.planning.strategies.exact import Outcome, enumerate_ends, is_small
 from rebalancer.planning.strategies.exchange import Limits, Patience, correct, save
 from rebalancer.planning.strategies.largest_first import Walk
 from rebalancer.planning.strategies.shaking import Ground, shake
 
-_METADATA = 0.001  # of what a disk receives: file systems add metadata, so a plan ends that much inside the tolerance
+_METADATA = 0.0005  # of what a disk receives: file systems add metadata, so a plan ends that much inside the tolerance
 _SMALL = 20_000  # units: up to here coarser variants are tried when the first misses the tolerance
 _LARGEST_SHARES = (0.6, 0.35, 0.2)  # of what a disk gives: the largest single unit in the variants
 _NARROWER = (0.85, 0.6, 0.3)  # of the spread reached: bands that are tried when the tolerance is out of reach
@@ -60,16 +61,37 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
     2. Meet each surplus with the largest units that fit, the fullest disk first, always to the emptiest.
     3. Where that leaves a disk outside the band, exchange: other units, other destinations, a big unit for a smaller.
     4. Still not even: the same with smaller units first and with narrower bands, and the best of all is kept.
-    5. Above the bound by more than a trace: shake, settle again, and keep what is better, for a bounded time.
+    5. A dozen units: look at every way to place them.
+    6. Above the bound by more than a trace: shake, settle again, and keep what is better, for a bounded time.
     """
     if len(situation.disks) < 2 or is_reached(situation, situation.used()):
         return []
     task = _Task(situation, spans_of(situation), is_over)
     found = _search(task)
-    steps = arrange(situation, found.layout.steps())
-    if found.missed > 0 or len(steps) < len(found.layout.steps()):
+    steps = _feasible(found.layout)
+    if is_small(situation):
+        better = enumerate_ends(situation, Outcome(found.missed, found.moved))
+        steps = (
+            min((_feasible(Layout(situation, better)), steps), key=lambda one: _score(situation, one))
+            if better
+            else steps
+        )
+    return steps
+
+
+def _feasible(layout: Layout) -> list[Step]:
+    """Return the steps to a layout in order; where some cannot be taken or it is not even, up to the best moment."""
+    situation = layout.situation
+    wanted = layout.steps()
+    steps = arrange(situation, wanted)
+    if len(steps) < len(wanted) or not is_reached(situation, layout.used):
         steps = cut_to_best(situation, steps, lambda used: spread_of(situation.disks, used))
     return steps
+
+
+def _score(situation: Situation, steps: Sequence[Step]) -> tuple[float, int]:
+    found = _judge(Layout(situation, steps))
+    return found.missed, found.moved
 
 
 def is_reached(situation: Situation, used: Sequence[int]) -> bool:
@@ -110,7 +132,7 @@ def _search(task: _Task) -> _Found:
         if found.missed > 0 and not task.is_over():
             width = (tolerance * 100 + found.missed) / 100
             found = min(found, _attempt(task, width * factor, 1.0), key=lambda one: one.score)
-    return _shaken(task, found)
+    return found if is_small(task.situation) else _shaken(task, found)
 
 
 def _shaken(task: _Task, found: _Found) -> _Found:

@@ -1,6 +1,6 @@
 """Local search over a layout: units change disks alone or against each other as long as something is gained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -139,12 +139,19 @@ def _alone(layout: Layout, scale: _Scale) -> Iterator[Exchange]:
 
 def _swaps(layout: Layout, scale: _Scale) -> Iterator[Exchange]:
     origin, destination, aim = scale.origin, scale.destination, scale.aim
+    most = scale.weight * scale.missed  # bytes: what moves more than this cannot be worth it
     for unit in layout.sample(origin, _CANDIDATES):
-        if unit.size <= aim or not layout.may_end(unit, destination):
-            continue
         cost = scale.cost(unit)
-        for back in layout.near(destination, unit.size - aim):
-            score = scale.weigh(unit.size - back.size, cost + scale.cost_back(back))
+        if unit.size <= aim or cost - unit.size > most or not layout.may_end(unit, destination):
+            continue
+        backs: Iterable[Resident] = layout.near_arrived(destination, unit.size - aim)
+        if cost < most:
+            backs = (*backs, *layout.near_at_home(destination, unit.size - aim))
+        for back in backs:
+            moved = cost + scale.cost_back(back)
+            if moved >= most:
+                continue
+            score = scale.weigh(unit.size - back.size, moved)
             if score < 0 and layout.may_end(back, origin):
                 yield Exchange(score, origin, destination, unit, back)
 

@@ -48,7 +48,7 @@ def shake(layout: Layout, ground: Ground) -> Layout:
         tried = Layout(layout.situation, steps)
         _loosen(tried, dice)
         limits = ground.limits(_SHIFTS[dice.below(len(_SHIFTS))])
-        correct(tried, limits, (3, 30, 10**6), ground.is_over)
+        correct(tried, limits, (10, 10**6) if score[0] else (10, 100), ground.is_over)
         save(tried, limits, ground.is_over)
         reached = _score(tried, ground)
         if reached < score:
