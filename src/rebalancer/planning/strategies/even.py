@@ -20,7 +20,7 @@ _SMALL = 20_000  # units: up to here coarser variants are tried when the first m
 _LARGEST_SHARES = (0.6, 0.35, 0.2)  # of what a disk gives: the largest single unit in the variants
 _NARROWER = (0.85, 0.6, 0.3)  # of the spread reached: bands that are tried when the tolerance is out of reach
 _NEAR = 1.005  # times the bound: the variants are not needed
-_ENOUGH = 1.0005  # times the bound: nearer than this no search goes
+_ENOUGH = 1.002  # times the bound: nearer than this no search goes
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,32 @@ def apply(layout: Layout, exchange: Exchange) -> None:
 
 
 def _correct(layout: Layout, limits: Limits, weight: float, is_over: Patience) -> None:
-    """Each exchange lowers weighted misses plus moved bytes, so it ends; the number of rounds is bounded as well."""
+    """Each exchange lowers weighted misses plus moved bytes, so it ends; the number of rounds is bounded as well.
+
+    A disk for which nothing was found waits until nothing is found for the others either.
+    """
+    waiting: set[int] = set()
+    has_gained = False
     for _ in range(_ROUNDS_PER_DISK * len(layout.used)):
-        found = (_best(layout, limits, weight, disk) for disk in _missing(layout, limits))
-        exchange = next((one for one in found if one is not None), None)
-        if exchange is None or is_over():
+        exchange = _first(layout, limits, weight, waiting)
+        if is_over() or (exchange is None and not has_gained):
             return
-        apply(layout, exchange)
+        has_gained = exchange is not None
+        if exchange is None:
+            waiting.clear()
+        else:
+            apply(layout, exchange)
+            waiting -= {exchange.origin, exchange.destination}
+
+
+def _first(layout: Layout, limits: Limits, weight: float, waiting: set[int]) -> Exchange | None:
+    for disk in _missing(layout, limits):
+        if disk not in waiting:
+            exchange = _best(layout, limits, weight, disk)
+            if exchange is not None:
+                return exchange
+            waiting.add(disk)
+    return None
 
 
 def _missing(layout: Layout, limits: Limits) -> list[int]:
