@@ -69,6 +69,8 @@ def _check_strategy(given: Mapping[str, Any]) -> None:
         raise UsageError("--target-percent: only --strategy target has a target")
     if strategy is not Strategy.GATHER and "paths" in given:
         raise UsageError("--path: only --strategy gather brings folders together")
+    if strategy is Strategy.GATHER and "paths" not in given:
+        raise UsageError("--strategy gather: name the folders that should come together with --path")
     if strategy is Strategy.EVACUATE and "from_disks" not in given:
         raise UsageError("--strategy evacuate: name the disks that should end empty with --from")
 
@@ -163,7 +165,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     click.option("--strategy", type=click.Choice([kind.value for kind in Strategy]), default="even",
                  callback=parsed(_strategy),
                  help="even: all disks equally full (default); target: no disk fuller than --target-percent; "
-                      "evacuate: the --from disks end empty; gather: scattered folders end on one disk each; "
+                      "evacuate: the --from disks end empty; gather: each --path ends on one disk; "
                       "pack: as few disks as possible hold everything; repair: in line with the rules of the shares."),
     click.option("--target-percent", metavar="PERCENT", callback=parsed(_target), help="With --strategy target (default: 80)."),
     click.option("--tolerance", metavar="POINTS", callback=parsed(_points), default="1", show_default=True,
@@ -173,7 +175,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     click.option("--to", "to_disks", metavar="DISK", callback=parsed(disk), multiple=True,
                  help="A disk that may receive, by name or path; repeatable (default: all)."),
     click.option("--path", "paths", metavar="PATH", callback=parsed(_path), multiple=True,
-                 help="With --strategy gather: a folder, such as tv/Some Series; repeatable (default: every scattered one)."),
+                 help="With --strategy gather: a folder to bring together, such as tv/Some Series; repeatable."),
     click.option("--share", "shares", metavar="SHARE", callback=parsed(_share), multiple=True,
                  help="Move only from this share; repeatable."),
     click.option("--exclude-share", "exclude_shares", metavar="SHARE", callback=parsed(_share), multiple=True,

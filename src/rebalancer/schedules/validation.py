@@ -147,6 +147,8 @@ def _check_strategy(selection: Selection) -> None:
         raise UsageError("target_percent: only the strategy target has a target")
     if selection.strategy is not Strategy.GATHER and selection.paths:
         raise UsageError("paths: only the strategy gather brings folders together")
+    if selection.strategy is Strategy.GATHER and not selection.paths:
+        raise UsageError("paths: name the folders that the strategy gather should bring together")
     if selection.strategy is Strategy.EVACUATE and not selection.from_disks:
         raise UsageError("from_disks: name the disks that the strategy evacuate should empty")
 
