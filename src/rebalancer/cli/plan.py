@@ -42,7 +42,7 @@ def command(
 
     Without --inventory the disks are scanned first.
     """
-    from rebalancer.cli import explaining, showing
+    from rebalancer.cli import showing
 
     session = context.ensure_object(Session)
     if inventory is not None and (option := typed_option(context, {"unit_depth"})):
@@ -57,7 +57,7 @@ def command(
     elif session.shows:
         showing.show_plan(plan, every_detail=session.is_verbose)
         if explain:
-            explaining.explain_plan(plan, selection)
+            showing.explain_plan(plan)
 
 
 def make_plan(session: Session, engine: "Engine", selection: Selection, *, inventory: Path | None = None) -> "Plan":

@@ -8,6 +8,7 @@ from rebalancer.cli.bars import Fill
 from rebalancer.cli.tables import Cell, Column, Table
 from rebalancer.executions.execution import DiskFill, ScheduleExecution
 from rebalancer.inventory.unit import Inventory, LeftAlone
+from rebalancer.planning import words
 from rebalancer.planning.plan import Plan
 from rebalancer.quantities import format_duration, format_size
 
@@ -75,6 +76,12 @@ def show_plan(plan: Plan, *, every_detail: bool) -> None:
     _show_moves(plan, every_detail=every_detail)
     left = [(item.disk, item.path, item.reason) for item in plan.left_behind]
     _show_left(left, len(left), "left behind", every_detail=every_detail)
+
+
+def explain_plan(plan: Plan) -> None:
+    output.say()
+    for line in words.explain(plan):
+        output.say(line)
 
 
 def show_fills(before: Sequence[DiskFill], after: Sequence[DiskFill]) -> None:
