@@ -50,6 +50,12 @@ def participants_of(disks: Sequence[Disk], selection: Selection, constraints: Co
     return tuple(participant for participant in judged if participant.gives or participant.receives)
 
 
+def unwilling(disks: Sequence[Disk], selection: Selection, participants: Sequence[Participant]) -> tuple[str, ...]:
+    """Return the disks that were named as givers and may not give."""
+    giving = {participant.name for participant in participants if participant.gives}
+    return tuple(sorted(_named(selection.from_disks, disks) - giving))
+
+
 def _check_names(disks: Sequence[Disk]) -> None:
     seen: set[str] = set()
     for disk in disks:

@@ -15,7 +15,7 @@ from rebalancer.planning.left_behind import Remainder
 from rebalancer.planning.limits import Constraints
 from rebalancer.planning.plan import LeftBehind
 from rebalancer.planning.reach import Reach
-from rebalancer.planning.roles import Participant, participants_of
+from rebalancer.planning.roles import Participant, participants_of, unwilling
 from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.planning.situation import Situation, Stock
 from rebalancer.quantities import format_size
@@ -55,6 +55,8 @@ def sift(
     sifted = _sift_units(inventory, disks, rules, _Ground(binding, selection.strategy in _BY_BYTES, remainder))
     for left in inventory.left_alone:
         remainder.add_row(LeftBehind(disk=left.disk, path=left.path, path_base64=left.path_base64, reason=left.reason))
+    for name in unwilling(inventory.disks, selection, disks):
+        remainder.add_row(LeftBehind(disk=name, path="", reason="it was named as a giver, but it may not give"))
     _bind(sifted, binding, remainder)
     reach = Reach(disks, constraints, binding)
     position = {disk.name: index for index, disk in enumerate(disks)}
