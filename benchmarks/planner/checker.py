@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from rebalancer.inventory.unit import Inventory, Unit, UnitKind
 from rebalancer.planning.limits import Constraints, DiskRule, ShareRule
 from rebalancer.planning.plan import Move, Plan
-from rebalancer.planning.selection import Selection, Strategy
+from rebalancer.planning.selection import Selection
 from rebalancer.quantities import parse_reserve
 
 _NO_SHARE = ShareRule(share="")
@@ -137,18 +137,27 @@ def problems_of(
 ) -> list[str]:
     """Carry the plan out on paper and return everything that it breaks; nothing for a sound plan."""
     walk = Walk(inventory, Rulebook(inventory, constraints, selection))
-    judged = [disk.name for disk in inventory.disks if _takes_part(walk.rules, disk.name)]
-    before = walk.spread(judged)
     for number, move in enumerate(plan.moves, start=1):
         walk.take(number, move)
-        if selection.strategy is Strategy.EVEN and walk.spread(judged) > before + 1e-6:
-            walk.problems.append(f"move {number}: the spread is worse than at the start")
     walk.problems += [
         f"{disk.name} ends otherwise than promised"
         for disk in plan.disks
         if disk.planned_used_bytes != walk.used[disk.name]
     ]
     return walk.problems + list(_torn(inventory, walk))
+
+
+def worse_steps(inventory: Inventory, plan: Plan, constraints: Constraints = Constraints()) -> list[int]:  # noqa: B008 - frozen
+    """Return the moves, counted from 1, after which the disks are less even than at the start."""
+    walk = Walk(inventory, Rulebook(inventory, constraints))
+    judged = [disk.name for disk in inventory.disks if _takes_part(walk.rules, disk.name)]
+    before = walk.spread(judged)
+    found = []
+    for number, move in enumerate(plan.moves, start=1):
+        walk.take(number, move)
+        if walk.spread(judged) > before + 1e-6:
+            found.append(number)
+    return found
 
 
 def _takes_part(rules: Rulebook, disk: str) -> bool:

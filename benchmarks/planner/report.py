@@ -33,7 +33,11 @@ def of_arrays(title: str, results: Sequence[Result]) -> str:
             "the plan's own bound is above the judge's (more than 0.1 %)",
             f"{sum(r.stated_bound > r.bound * 1.001 + 1 for r in results)}",
         ),
-        ("plans that break a rule, a reserve or the spread at a step", f"{sum(bool(r.problems) for r in results)}"),
+        ("plans that break a rule or a reserve at a step", f"{sum(bool(r.problems) for r in results)}"),
+        (
+            "plans with a step after which the disks are less even than at the start",
+            f"{sum(r.worse_steps > 0 for r in results)}",
+        ),
         ("second plans that move something", f"{sum(r.moves_again > 0 for r in results)}"),
         (
             "seconds to plan: median, worst",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from planner import judge
 from planner.arrays import Trial
-from planner.checker import problems_of
+from planner.checker import problems_of, worse_steps
 from planner.rivals import compete
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.plan import Plan
@@ -44,6 +44,7 @@ class Result(Struct, frozen=True, kw_only=True):
     stated_bound: int
     is_stated: bool  # the tolerance is reached, or the plan says why not
     problems: tuple[str, ...]
+    worse_steps: int  # moves after which the disks are less even than at the start
     moves_again: int  # moves of a second plan, after the first was carried out
     rivals: dict[str, Rival]
 
@@ -98,6 +99,7 @@ def judged(trial: Trial) -> Result:
         stated_bound=plan.lower_bound_bytes,
         is_stated=plan.spread_after <= TOLERANCE or bool(plan.coarseness),
         problems=tuple(problems_of(trial.inventory, plan, trial.constraints, _SELECTION)),
+        worse_steps=len(worse_steps(trial.inventory, plan, trial.constraints)),
         moves_again=len(again.moves),
         rivals=_rivals(trial, plan),
     )

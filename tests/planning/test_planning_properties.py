@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from planning_lab import GB, TB, array, carry_out, disk, seeded, spread, unit
 
 from planner.arrays import Trial, mixed, small
-from planner.checker import problems_of
+from planner.checker import problems_of, worse_steps
 from planner.rivals import compete
 from planner.trials import carried_out, exact
 from rebalancer.array.disk import Disk
@@ -152,6 +152,19 @@ def test_every_step_fits_and_nothing_is_lost(case: Case) -> None:
 
 
 @CALM
+@given(cases(Strategy.EVEN, is_ruled=False))
+def test_no_prefix_is_less_even_than_the_start_but_the_first_half_of_a_swap(case: Case) -> None:
+    plan = case.plan()
+    assume(all(one.size_bytes for one in case.inventory.disks))
+    assume(all(one.gives or one.receives for one in case.inventory.disks))
+
+    worse = worse_steps(case.inventory, plan)
+
+    assert len(plan.moves) not in worse or case.selection.max_bytes is not None
+    assert not any(number + 1 in worse for number in worse)
+
+
+@CALM
 @given(cases(Strategy.EVEN, Strategy.TARGET))
 def test_even_never_ends_less_even_and_target_never_ends_with_more_above_it(case: Case) -> None:
     plan = case.plan()
@@ -271,7 +284,7 @@ def test_no_greedy_rule_is_nearer_or_cheaper_on_a_media_like_array(seed: int) ->
         assert plan.spread_after <= max(1.0, outcome.spread)
 
 
-@pytest.mark.parametrize("seed", [3, 5])
+@pytest.mark.parametrize("seed", [2, 12])
 def test_no_plan_is_better_than_the_exact_optimum_of_a_small_array(seed: int) -> None:
     result = exact(small(seed))
 
