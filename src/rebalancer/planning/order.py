@@ -26,7 +26,10 @@ def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool =
     bounds = _Bounds(board) if keeps_spread else None
     while queues:
         pairs = sorted(queues, key=lambda pair: (board.level(pair[1]) - board.level(pair[0]), pair))
-        if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs):
+        first = 1 + len(pairs) // _STRETCHES
+        if sum(_drain(board, queues, pair, bounds, stretch) for pair in pairs[:first]):
+            continue
+        if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs[first:]):
             continue
         step = _least_harmful(board, queues, bounds)
         if step is None:
