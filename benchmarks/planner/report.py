@@ -72,7 +72,8 @@ def write(page: Path, data: Path, tables: Iterable[str], figures: dict[str, obje
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n" + "\n".join(tables) + f"\n{END}{after}")
-    data.write_text(json.dumps(msgspec.to_builtins(figures), indent=1) + "\n")
+    plain = json.loads(msgspec.json.encode(figures), parse_float=lambda text: round(float(text), 4))
+    data.write_text(json.dumps(plain, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
 
 
 def _rivals(results: Sequence[Result]) -> str:

@@ -45,7 +45,7 @@ def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: P
     assert text.endswith("\nafter\n")
     assert "new" in text
     assert "old" not in text
-    assert '"optimum": 5.0' in data.read_text()
+    assert '"optimum":5.0' in data.read_text()
 
 
 def test_the_page_of_the_benchmarks_has_the_marks() -> None:
