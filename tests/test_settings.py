@@ -31,6 +31,28 @@ def test_a_full_file_is_read(tmp_path: Path) -> None:
     assert (second.path, second.size_limit, second.space_to_leave) == ("/mnt/b", None, None)
 
 
+def test_rules_for_shares_and_disks_are_read(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        'pinned = ["appdata/*"]\nkeep_together = [["tv/A", "tv/A extras"]]\n'
+        '[share.movies]\ninclude = ["disk1", "disk2"]\nexclude = ["disk2"]\nsplit_depth = 1\nfloor = "50GB"\n'
+        "[share.vms]\nlocked = true\n"
+        '[limits.disk3]\nexcluded = true\n[limits.disk4]\ngives = false\nreceives = false\nfloor = "10GB"\n',
+    )
+
+    loaded = settings.load(path)
+
+    movies, vms = loaded.shares["movies"], loaded.shares["vms"]
+    assert (movies.include, movies.exclude, movies.split_depth, movies.floor_bytes) == (
+        ("disk1", "disk2"), ("disk2",), 1, 50 * 10**9,
+    )  # fmt: skip
+    assert (vms.locked, vms.split_depth, vms.floor_bytes) == (True, None, 0)
+    third, fourth = loaded.limits["disk3"], loaded.limits["disk4"]
+    assert (third.excluded, third.gives, third.floor_bytes) == (True, True, 0)
+    assert (fourth.gives, fourth.receives, fourth.floor_bytes) == (False, False, 10 * 10**9)
+    assert (loaded.pinned, loaded.keep_together) == (("appdata/*",), (("tv/A", "tv/A extras"),))
+
+
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"# nothing yet\n"])
 def test_a_file_that_says_nothing_gives_the_defaults(tmp_path: Path, content: bytes) -> None:
     assert settings.load(_write(tmp_path, content)) == settings.Settings()
@@ -48,6 +70,12 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
     ("content", "wanted"),
     [
         ('resrve = "5%"', "unknown key 'resrve'"),
+        ("[share.movies]\nsplit_depth = -1", "share 'movies': split_depth"),
+        ('[share.movies]\nfloor = "much"', "share 'movies': floor: 'much' is not a size"),
+        ('[share.movies]\nincluded = ["disk1"]', "unknown key 'included'"),
+        ('[share."a/b"]\nlocked = true', "share 'a/b': a share is a top-level folder"),
+        ('[limits.disk1]\nfloor = "x"', "limits 'disk1': floor"),
+        ('pinned = [""]', "an empty pattern matches nothing"),
         ('[[disk]]\npath = "/mnt/a"\nsise = "1GB"', "unknown key 'sise' in disk 1"),
         ('[[disk]]\npath = "/mnt/a"\nsize = 5', "disk 1: size: expected str"),
         ('[disk]\npath = "/mnt/a"', "disk: expected array"),

@@ -18,6 +18,7 @@ from rebalancer.errors import RebalancerError, RefusedError, UsageError
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
 from rebalancer.executions.cleanup import clean_up
+from rebalancer.executions.constraining import constraints_of
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
@@ -46,6 +47,7 @@ from rebalancer.transfer.messages import Message
 from rebalancer.transfer.operation import Operation
 
 SCRIPT = "unraid_rebalancer.py"
+PLANNING_SECONDS = 60  # then the best plan so far is taken; arrays of a million units need a few
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
 _KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
 _FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
@@ -126,8 +128,13 @@ class Engine:
         return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan; nothing is changed."""
-        return make_plan(inventory, self._with_settings(selection))
+        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched."""
+        unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
+        constraints = constraints_of(self.settings, inventory.disks, unfinished)
+        until = time.monotonic() + PLANNING_SECONDS
+        return make_plan(
+            inventory, self._with_settings(selection), constraints, patience=lambda: time.monotonic() > until
+        )
 
     def finish_begun(
         self, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
@@ -226,7 +233,7 @@ class Engine:
         if above is not None and all(disk.used_percent <= above for disk in disks if disk.is_usable):
             return self._operation(_NOTHING_NEW, selection)
         inventory = self.scan(selection, cancel=cancel, on_progress=_unseen)
-        return self._operation(make_plan(inventory, selection), selection)
+        return self._operation(self.plan(inventory, selection), selection)
 
     def _with_settings(self, selection: Selection) -> Selection:
         """Fill in what the settings say where the selection says nothing."""

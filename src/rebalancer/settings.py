@@ -34,12 +34,43 @@ class DiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return None if self.reserve is None else parse_reserve(self.reserve)
 
 
+class ShareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[share.NAME]``: where a share may live and how far its folders may be split."""
+
+    include: tuple[str, ...] = ()  # names of disks; empty: every disk
+    exclude: tuple[str, ...] = ()
+    locked: bool = False
+    split_depth: int | None = None  # None: may be split anywhere; 0: stays; N: a folder N below the share is one unit
+    floor: str | None = None  # stays free on every disk that receives some of it
+
+    @property
+    def floor_bytes(self) -> int:
+        return 0 if self.floor is None else parse_size(self.floor)
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[limits.DISK]``: what holds for a disk by name, however it was found."""
+
+    excluded: bool = False
+    gives: bool = True
+    receives: bool = True
+    floor: str | None = None  # stays free at every moment
+
+    @property
+    def floor_bytes(self) -> int:
+        return 0 if self.floor is None else parse_size(self.floor)
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; without one, everything is as below."""
 
     reserve: str | None = None  # for disks and runs that name none of their own
     disks: tuple[DiskSettings, ...] = field(default=(), name="disk")
     pool: str | None = None  # a mergerfs mount whose branches are the disks
+    shares: dict[str, ShareSettings] = field(default_factory=dict, name="share")
+    limits: dict[str, LimitSettings] = field(default_factory=dict)  # by the disk's name
+    pinned: tuple[str, ...] = ()  # globs: what they match never moves
+    keep_together: tuple[tuple[str, ...], ...] = ()  # groups of globs: what they match moves as one
 
 
 def load(path: Path) -> Settings:
@@ -111,6 +142,7 @@ def _check_values(settings: Settings, path: Path) -> None:
         parse_reserve(settings.reserve, field=f"{path}: reserve")
     if settings.pool is not None:
         check_path(settings.pool, what=f"{path}: pool")
+    _check_rules(settings, path)
     for number, disk in enumerate(settings.disks, start=1):
         _check_disk(disk, f"{path}: disk {number}")
     names = [disk.name for disk in settings.disks if disk.name]
@@ -118,6 +150,22 @@ def _check_values(settings: Settings, path: Path) -> None:
     for kind, values in (("name", names), ("path", paths)):
         if twice := next((value for value in values if values.count(value) > 1), None):
             raise UsageError(f"{path}: two disks have the {kind} {twice!r}")
+
+
+def _check_rules(settings: Settings, path: Path) -> None:
+    for name, share in settings.shares.items():
+        where = f"{path}: share {name!r}"
+        if not name or "/" in name:
+            raise UsageError(f"{where}: a share is a top-level folder such as movies")
+        if share.floor is not None:
+            parse_size(share.floor, field=f"{where}: floor")
+        if share.split_depth is not None and share.split_depth < 0:
+            raise UsageError(f"{where}: split_depth: folders below the share cannot be fewer than 0")
+    for name, limit in settings.limits.items():
+        if limit.floor is not None:
+            parse_size(limit.floor, field=f"{path}: limits {name!r}: floor")
+    if any(not glob.strip("/") for group in (settings.pinned, *settings.keep_together) for glob in group):
+        raise UsageError(f"{path}: pinned, keep_together: an empty pattern matches nothing")
 
 
 def _check_disk(disk: DiskSettings, where: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rebalancer import records
 from rebalancer.errors import CancelledError, NotNowError, RefusedError
@@ -233,6 +234,46 @@ def test_every_selection_option_reaches_the_engine(ask: Ask, engine: Any) -> Non
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("arguments", "selection"),
+    [
+        (["--strategy", "evacuate", "--from", "disk1"], Selection(strategy=Strategy.EVACUATE, from_disks=("disk1",))),
+        (
+            ["--strategy", "gather", "--path", "/tv/Some Series/", "--path", "music"],
+            Selection(strategy=Strategy.GATHER, paths=("tv/Some Series", "music")),
+        ),
+        (["--strategy", "pack"], Selection(strategy=Strategy.PACK)),
+        (["--strategy", "repair"], Selection(strategy=Strategy.REPAIR)),
+    ],
+)
+def test_every_strategy_can_be_chosen(ask: Ask, engine: Any, arguments: list[str], selection: Selection) -> None:
+    assert ask("plan", *arguments).exit_code == 0
+    assert engine.selections[-1] == selection
+
+
+def test_an_explained_plan_tells_every_disk_and_every_reason_in_words(ask: Ask, engine: Any) -> None:
+    engine.made_plan = structs.replace(
+        engine.made_plan,
+        excess_percent=1.01,
+        coarseness="5.00 points is the best found: the units are too coarse for less",
+    )
+
+    answer = ask("plan", "--explain")
+
+    assert "If units were divisible, 990 GB would have to move: the plan is 1.01 % above that." in answer.out
+    assert "disk1 was 75.0 % full, gives 25 units (1.00 TB), and ends 50.0 % full." in answer.out
+    assert "disk2 was 5.0 % full, receives 25 units (1.00 TB), and ends 55.0 % full." in answer.out
+    assert "x/3 stays: in use." in answer.out
+    assert "The tolerance is missed: 5.00 points is the best found" in answer.out
+    assert "If units" not in ask("plan").out
+
+
+def test_the_json_of_a_plan_says_how_far_it_is_from_the_best(ask: Ask) -> None:
+    document = json.loads(ask("plan", "--explain", "--json").out)
+
+    assert {"excess_percent", "best_spread", "coarseness", "lower_bound_bytes"} <= set(document)
+
+
 def test_without_options_the_selection_is_the_default_one(ask: Ask, engine: Any) -> None:
     ask("plan")
 
@@ -251,6 +292,12 @@ def test_without_options_the_selection_is_the_default_one(ask: Ask, engine: Any)
         (["plan", "--strategy", "target", "--target-percent", "101"], 2, "--target-percent"),
         (["plan", "--target-percent", "80"], 2, "--target-percent: only --strategy target has a target"),
         (["plan", "--strategy", "magic"], 2, "--strategy"),
+        (["plan", "--strategy", "evacuate"], 2, "--strategy evacuate: name the disks that should end empty with --from"),
+        (["plan", "--strategy", "gather"], 2, "--strategy gather: name the folders that should come together with --path"),
+        (["plan", "--path", "tv/x"], 2, "--path: only --strategy gather brings folders together"),
+        (["plan", "--strategy", "gather", "--path", "../x"], 2, "--path: '../x' is not a folder below the disks"),
+        (["plan", "--strategy", "gather", "--path", ""], 2, "--path"),
+        (["plan", "--strategy", "gather", "--path", "/"], 2, "--path"),
         (["plan", "--unit-depth", "-1"], 2, "--unit-depth"),
         (["plan", "--unit-depth", "9" * 5000], 2, "--unit-depth"),
         (["plan", "--min-unit-size", "ten"], 2, "--min-unit-size: 'ten' is not a size"),

@@ -21,6 +21,8 @@ EPILOG = """\
 Examples:
   unraid-rebalancer plan
   unraid-rebalancer plan --strategy target --target-percent 85 --from disk1 --from disk2
+  unraid-rebalancer plan --strategy evacuate --from disk3 --explain
+  unraid-rebalancer plan --strategy gather --path "tv/Some Series"
   unraid-rebalancer plan --inventory array.json --json
   unraid-rebalancer plan --save plan.json && unraid-rebalancer run --plan plan.json
 """
@@ -29,10 +31,13 @@ Examples:
 @click.command("plan", epilog=EPILOG)
 @file_option("--save", help="Write the plan to this file, for run --plan.")
 @file_option("--inventory", help="Plan from a saved scan; no disk is touched.")
+@click.option("--explain", is_flag=True, help="Say for every disk what happens to it and why, and why each unit stays.")
 @selection_options
 @global_options
 @click.pass_context
-def command(context: click.Context, *, selection: Selection, save: Path | None, inventory: Path | None) -> None:
+def command(
+    context: click.Context, *, selection: Selection, save: Path | None, inventory: Path | None, explain: bool
+) -> None:
     """Compute and show a plan; nothing is changed.
 
     Without --inventory the disks are scanned first.
@@ -51,6 +56,8 @@ def command(context: click.Context, *, selection: Selection, save: Path | None, 
         output.print_json(plan)
     elif session.shows:
         showing.show_plan(plan, every_detail=session.is_verbose)
+        if explain:
+            showing.explain_plan(plan)
 
 
 def make_plan(session: Session, engine: "Engine", selection: Selection, *, inventory: Path | None = None) -> "Plan":

@@ -24,7 +24,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # in cron's order
 _LAST_DAY = 28  # of the month: every month has it
 _RENAMED = {"only_when_idle": "when-idle", "from_disks": "from", "to_disks": "to", "shares": "share",
-            "exclude_shares": "exclude-share", "disks": "disk"}  # fmt: skip
+            "exclude_shares": "exclude-share", "disks": "disk", "paths": "path"}  # fmt: skip
 _NEVER_RESET = frozenset({"schedule_id", "cron", "enabled", "created_at", "updated_at", "suspension", "selection"})
 
 

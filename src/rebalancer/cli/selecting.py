@@ -54,14 +54,25 @@ def selection_changes(command: Command) -> Command:
 def build(options: Mapping[str, Any]) -> Selection:
     """Return the selection of these options; raises UsageError for options that contradict each other."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
-    if given["strategy"] is not Strategy.TARGET and "target_percent" in given:
-        raise UsageError("--target-percent: only --strategy target has a target")
+    _check_strategy(given)
     largest = given.get("max_unit_size")
     if largest is not None and largest < given.get("min_unit_size", 0):
         raise UsageError("--max-unit-size: is smaller than --min-unit-size, so no unit would fit")
     if overlap := set(given.get("shares", ())) & set(given.get("exclude_shares", ())):
         raise UsageError(f"--exclude-share: {min(overlap)!r} is also named by --share")
     return Selection(**given)
+
+
+def _check_strategy(given: Mapping[str, Any]) -> None:
+    strategy = given["strategy"]
+    if strategy is not Strategy.TARGET and "target_percent" in given:
+        raise UsageError("--target-percent: only --strategy target has a target")
+    if strategy is not Strategy.GATHER and "paths" in given:
+        raise UsageError("--path: only --strategy gather brings folders together")
+    if strategy is Strategy.GATHER and "paths" not in given:
+        raise UsageError("--strategy gather: name the folders that should come together with --path")
+    if strategy is Strategy.EVACUATE and "from_disks" not in given:
+        raise UsageError("--strategy evacuate: name the disks that should end empty with --from")
 
 
 def typed_option(context: click.Context, parameters: Collection[str]) -> str:
@@ -130,6 +141,13 @@ def _share(text: str, *, field: str) -> str:
     return _as_listed(text)
 
 
+def _path(text: str, *, field: str) -> str:
+    path = text.strip("/") if text.strip("/") else text
+    if not names.is_inside(os.fsencode(path)):
+        raise UsageError(f"{field}: {text!r} is not a folder below the disks, such as tv/Some Series")
+    return _as_listed(path)
+
+
 def _glob(text: str, *, field: str) -> str:
     if not text:
         raise UsageError(f"{field}: an empty pattern matches nothing")
@@ -146,7 +164,9 @@ unit_depth_option: Decorator = click.option("--unit-depth", metavar="N", callbac
 _OPTIONS: tuple[Decorator, ...] = (
     click.option("--strategy", type=click.Choice([kind.value for kind in Strategy]), default="even",
                  callback=parsed(_strategy),
-                 help="even: all disks equally full (default); target: no disk fuller than --target-percent."),
+                 help="even: all disks equally full (default); target: no disk fuller than --target-percent; "
+                      "evacuate: the --from disks end empty; gather: each --path ends on one disk; "
+                      "pack: as few disks as possible hold everything; repair: in line with the rules of the shares."),
     click.option("--target-percent", metavar="PERCENT", callback=parsed(_target), help="With --strategy target (default: 80)."),
     click.option("--tolerance", metavar="POINTS", callback=parsed(_points), default="1", show_default=True,
                  help="Percentage points between the fullest and the emptiest disk that are good enough."),
@@ -154,6 +174,8 @@ _OPTIONS: tuple[Decorator, ...] = (
                  help="A disk that may give, by name or path; repeatable (default: all)."),
     click.option("--to", "to_disks", metavar="DISK", callback=parsed(disk), multiple=True,
                  help="A disk that may receive, by name or path; repeatable (default: all)."),
+    click.option("--path", "paths", metavar="PATH", callback=parsed(_path), multiple=True,
+                 help="With --strategy gather: a folder to bring together, such as tv/Some Series; repeatable."),
     click.option("--share", "shares", metavar="SHARE", callback=parsed(_share), multiple=True,
                  help="Move only from this share; repeatable."),
     click.option("--exclude-share", "exclude_shares", metavar="SHARE", callback=parsed(_share), multiple=True,

@@ -8,6 +8,7 @@ from rebalancer.cli.bars import Fill
 from rebalancer.cli.tables import Cell, Column, Table
 from rebalancer.executions.execution import DiskFill, ScheduleExecution
 from rebalancer.inventory.unit import Inventory, LeftAlone
+from rebalancer.planning import words
 from rebalancer.planning.plan import Plan
 from rebalancer.quantities import format_duration, format_size
 
@@ -77,6 +78,12 @@ def show_plan(plan: Plan, *, every_detail: bool) -> None:
     _show_left(left, len(left), "left behind", every_detail=every_detail)
 
 
+def explain_plan(plan: Plan) -> None:
+    output.say()
+    for line in words.explain(plan):
+        output.say(line)
+
+
 def show_fills(before: Sequence[DiskFill], after: Sequence[DiskFill]) -> None:
     """Show every disk twice: as it was and as it is, or will be."""
     later = {disk.name: disk for disk in after}
@@ -126,13 +133,16 @@ def _inventory_row(disk: str, inventory: Inventory, left: Sequence[LeftAlone]) -
     )
 
 
-def _plan_lines(plan: Plan) -> tuple[str, str]:
+def _plan_lines(plan: Plan) -> tuple[str, ...]:
+    coarse = (plan.coarseness,) if plan.coarseness else ()
     if not plan.moves:
-        return f"plan ({plan.strategy}): nothing to move", f"spread: {plan.spread_before:.1f} percentage points"
+        spread = f"spread: {plan.spread_before:.1f} percentage points"
+        return f"plan ({plan.strategy}): nothing to move", spread, *coarse
     size = f"{format_size(plan.bytes_to_move)}{_above_bound(plan)}"
     return (
         f"plan ({plan.strategy}): {output.count(len(plan.moves), 'move')}, {size}",
         f"spread: {plan.spread_before:.1f} → {plan.spread_after:.1f} percentage points",
+        *coarse,
     )
 
 

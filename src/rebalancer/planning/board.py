@@ -31,91 +31,96 @@ class Board:
     def level(self, disk: int) -> float:
         return self.used[disk] / self.situation.disks[disk].size
 
+    def fits(self, step: Step) -> bool:
+        """Say whether the destination has room for the unit now, above every reserve and floor."""
+        return self.situation.need(*step) <= self.room[step.destination]
+
     def allows(self, step: Step) -> bool:
-        """Say whether the destination can take the unit now and keep its reserve.
+        """Say whether the destination can take the unit now, may hold it, and keeps its reserve.
 
         A part of a split folder becomes one with the part that is there. So none leaves where another arrives: both
         would go.
         """
-        if cost_of(self.unit(step)) > self.room[step.destination]:
+        situation = self.situation
+        if not situation.disks[step.destination].receives or not self.fits(step):
             return False
-        parts = self._parts(step)
+        if not situation.stocks[step.source].reaches(step.unit, step.destination):
+            return False
+        parts = situation.parts_of(step.source, step.unit) if situation.holders else []
         return not any(self._arrived[path, step.source] or self._left[path, step.destination] for path in parts)
 
     def take(self, step: Step) -> None:
-        unit = self.unit(step)
-        self.used[step.source] -= unit.size_bytes
-        self.used[step.destination] += unit.size_bytes
-        self.room[step.source] += unit.size_bytes
-        self.room[step.destination] -= cost_of(unit)
+        self._shift(step, 1)
         self.steps.append(step)
-        self._count(step, 1)
 
     def undo(self) -> None:
         """Take the last step back."""
-        step = self.steps.pop()
-        unit = self.unit(step)
-        self.used[step.source] += unit.size_bytes
-        self.used[step.destination] -= unit.size_bytes
-        self.room[step.source] -= unit.size_bytes
-        self.room[step.destination] += cost_of(unit)
-        self._count(step, -1)
+        self._shift(self.steps.pop(), -1)
 
-    def _count(self, step: Step, change: int) -> None:
-        for path in self._parts(step):
-            self._arrived[path, step.destination] += change
-            self._left[path, step.source] += change
-
-    def _parts(self, step: Step) -> list[str]:
-        """Return the paths of the unit that other disks have too."""
-        holders = self.situation.holders
-        if not holders:
-            return []
-        unit = self.unit(step)
-        return [member.path for member in (unit.members if unit.also else (unit,)) if member.path in holders]
+    def _shift(self, step: Step, sign: int) -> None:
+        source, unit, destination = step
+        size = self.situation.stocks[source].sizes[unit]
+        cost = cost_of(self.situation.stocks[source].units[unit])
+        self.used[source] -= sign * size
+        self.used[destination] += sign * size
+        self.room[source] += sign * size
+        self.room[destination] -= sign * cost
+        if self.situation.holders:
+            for path in self.situation.parts_of(source, unit):
+                self._arrived[path, destination] += sign
+                self._left[path, source] += sign
 
 
 class Receivers:
     """Disks that still want bytes, the emptiest first; ``quota`` is what each may yet be given."""
 
-    __slots__ = ("_board", "_heap", "_quota")
+    __slots__ = ("_board", "_heap", "_quota", "_widest")
 
     def __init__(self, board: Board, quota: list[int]) -> None:
         self._board = board
         self._quota = quota
         self._heap = [(board.level(disk), disk) for disk, wanted in enumerate(quota) if wanted > 0]
         self._heap.sort()
+        self._widest: dict[int, int] = {}  # by mask; forgotten at every placement
 
-    def widest(self) -> int:
-        """Return the size of the largest unit that could still be placed."""
-        return max((min(self._quota[disk], self._board.room[disk]) for _, disk in self._heap), default=-1)
+    def widest(self, mask: int = -1) -> int:
+        """Return the size of the largest unit that could still be placed on one of the disks of a mask."""
+        if mask not in self._widest:
+            self._widest[mask] = max(
+                (min(self._quota[disk], self._board.room[disk]) for _, disk in self._heap if mask >> disk & 1),
+                default=-1,
+            )
+        return self._widest[mask]
 
     def place(self, source: int, index: int) -> bool:
         """Move a unit to a disk that holds a part of it already, else to the emptiest that has quota and room."""
         stock = self._board.situation.stocks[source]
-        size, cost = stock.sizes[index], cost_of(stock.units[index])
+        if stock.masks is not None and stock.sizes[index] > self.widest(stock.masks[index]):
+            return False
+        size = stock.sizes[index]
         parts = self._board.situation.holders.get(stock.units[index].path, ())
-        chosen = next((disk for disk in sorted(parts) if disk != source and self._takes(disk, size, cost)), None)
+        chosen = next((disk for disk in sorted(parts) if self._takes(Step(source, index, disk), size)), None)
         if chosen is None:
-            chosen = self._emptiest(source, size, cost)
+            chosen = self._emptiest(source, index, size)
         if chosen is None:
             return False
         self._quota[chosen] -= size
         self._board.take(Step(source, index, chosen))
+        self._widest.clear()
         heappush(self._heap, (self._board.level(chosen), chosen))
         return True
 
-    def _takes(self, disk: int, size: int, cost: int) -> bool:
-        return size <= self._quota[disk] and cost <= self._board.room[disk]
+    def _takes(self, step: Step, size: int) -> bool:
+        return step.destination != step.source and size <= self._quota[step.destination] and self._board.allows(step)
 
-    def _emptiest(self, source: int, size: int, cost: int) -> int | None:
+    def _emptiest(self, source: int, index: int, size: int) -> int | None:
         passed_over: list[tuple[float, int]] = []
         chosen = None
         while self._heap and chosen is None:
             level, disk = heappop(self._heap)
             if level != self._board.level(disk):
                 continue  # it was given something since; its newer entry stands
-            if disk != source and self._takes(disk, size, cost):
+            if self._takes(Step(source, index, disk), size):
                 chosen = disk
             elif self._quota[disk] > 0:
                 passed_over.append((level, disk))

@@ -2,6 +2,7 @@
 
 from rebalancer.array.disk import Disk
 from rebalancer.inventory.unit import Unit
+from rebalancer.planning.limits import Constraints
 from rebalancer.planning.selection import Selection
 from rebalancer.quantities import parse_reserve
 
@@ -12,9 +13,15 @@ _FILES_PER_BLOCK = 8  # one more 4 KiB block of inodes, extents and directory en
 _BLOCK = 4096
 
 
-def reserve_of(disk: Disk, selection: Selection) -> int:
-    """Return the bytes that stay free on a disk at every moment: the larger of its own and the selection's reserve."""
+def reserve_of(disk: Disk, selection: Selection, constraints: Constraints | None = None) -> int:
+    """Return the bytes that stay free on a disk at every moment.
+
+    The largest of its own reserve, the selection's, its floor and the largest file that others may be writing.
+    """
     own = disk.reserve_bytes or 0
+    if constraints is not None:
+        floors = (rule.floor_bytes for rule in constraints.disks if rule.disk == disk.name)
+        own = max(own, constraints.in_flight_bytes, *floors, 0)
     if selection.reserve is not None:
         return max(own, parse_reserve(selection.reserve).of(disk.size_bytes))
     return max(own, min(disk.size_bytes * DEFAULT_RESERVE_PERCENT // 100, DEFAULT_RESERVE_CEILING))

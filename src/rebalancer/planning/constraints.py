@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rebalancer.errors import UsageError
 from rebalancer.inventory.unit import Inventory, Unit, UnitKind
 from rebalancer.names import decode, display
+from rebalancer.planning.limits import Constraints
 from rebalancer.planning.selection import Selection
 from rebalancer.quantities import format_duration, format_size
 
@@ -28,8 +29,10 @@ class Places:
     doubled: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def rules_of(inventory: Inventory, selection: Selection, places: Places, *, spares_use: bool) -> tuple[Rule, ...]:
-    """Return the rules that this selection switches on, the most telling reason first.
+def rules_of(
+    inventory: Inventory, selection: Selection, places: Places, constraints: Constraints, *, spares_use: bool
+) -> tuple[Rule, ...]:
+    """Return the rules that this selection and these constraints switch on, the most telling reason first.
 
     ``spares_use`` leaves units alone of which somebody has a file open for writing. Raises UsageError for a share that no disk has.
     """
@@ -40,7 +43,11 @@ def rules_of(inventory: Inventory, selection: Selection, places: Places, *, spar
     if selection.shares or selection.exclude_shares:
         rules.append(_share_rule(frozenset(selection.shares), frozenset(selection.exclude_shares)))
     if selection.exclude:
-        rules.append(_exclude_rule(selection.exclude))
+        rules.append(_glob_rule("exclude", "excluded", selection.exclude))
+    if constraints.pinned:
+        rules.append(_glob_rule("pinned", "pinned", constraints.pinned))
+    if locked := frozenset(rule.share for rule in constraints.shares if rule.is_locked or rule.split_level == 0):
+        rules.append(_locked_rule(locked))
     if places.doubled:
         rules.append(_doubled_rule(places.doubled))
     if selection.min_unit_size or selection.max_unit_size is not None:
@@ -99,10 +106,11 @@ def _share_rule(shares: frozenset[str], excluded: frozenset[str]) -> Rule:
     return Rule("shares", reason)
 
 
-def _exclude_rule(globs: Iterable[str]) -> Rule:
-    """Match the path from the disk's root, and every run of names within it, as bytes that may not be UTF-8.
+def glob_matcher(globs: Iterable[str]) -> Callable[[Unit], str]:
+    """Return a function that names the glob which a unit matches, if any.
 
-    ``*`` also matches a slash; upper and lower case differ.
+    A glob is held against the path from the disk's root, and every run of names within it, as bytes that may not be
+    UTF-8. ``*`` also matches a slash; upper and lower case differ.
     """
     matchers = {glob: re.compile(fnmatch.translate(glob.rstrip("/"))).match for glob in globs}
     matches_any = re.compile("|".join(fnmatch.translate(glob.rstrip("/")) for glob in matchers)).match
@@ -119,15 +127,36 @@ def _exclude_rule(globs: Iterable[str]) -> Rule:
             ending = ending.partition("/")[2]
         return known[parent]
 
-    def reason(unit: Unit) -> str:
+    def match(unit: Unit) -> str:
         for member in unit.members if unit.also else (unit,):
             raw = decode(member.path, member.path_base64) if member.path_base64 else None
             glob = glob_over(member.path if raw is None else raw.decode("utf-8", "surrogateescape"))
             if glob:
-                return f"excluded by {display(glob)}"
+                return glob
         return ""
 
-    return Rule("exclude", reason)
+    return match
+
+
+def _glob_rule(name: str, verb: str, globs: Iterable[str]) -> Rule:
+    match = glob_matcher(globs)
+
+    def reason(unit: Unit) -> str:
+        glob = match(unit)
+        return f"{verb} by {display(glob)}" if glob else ""
+
+    return Rule(name, reason)
+
+
+def _locked_rule(shares: frozenset[str]) -> Rule:
+    def reason(unit: Unit) -> str:
+        for member in unit.members if unit.also else (unit,):
+            share = member.path.partition("/")[0]
+            if share in shares:
+                return f"the share {display(share)} is locked by its settings"
+        return ""
+
+    return Rule("locked", reason)
 
 
 def _doubled_rule(doubled: Mapping[str, frozenset[str]]) -> Rule:

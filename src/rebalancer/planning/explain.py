@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from rebalancer.inventory.unit import Unit
 from rebalancer.names import display
 from rebalancer.planning.board import Board
+from rebalancer.planning.bounds import least_spread, spans_of
 from rebalancer.planning.capacity import cost_of
 from rebalancer.planning.left_behind import ROWS_PER_DISK, Remainder
 from rebalancer.planning.plan import LeftBehind
-from rebalancer.planning.situation import Situation, Step
+from rebalancer.planning.selection import Strategy
+from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.quantities import format_size
 
 _RULE = "goal"
@@ -45,6 +47,28 @@ def explain_shortfall(board: Board, noted: Sequence[Step], ceilings: Sequence[in
         if len(staying) > ROWS_PER_DISK:
             count = len(staying) - ROWS_PER_DISK
             _add_disk(board, disk, f"{count:,} smaller units stay: moving them would not bring it nearer", remainder)
+
+
+def best_spread(situation: Situation) -> float:
+    """Return the spread in points that divisible units could reach: where it is above the tolerance, no plan can."""
+    return 100 * least_spread(spans_of(situation)) if len(situation.disks) > 1 else 0.0
+
+
+def coarseness(board: Board) -> str:
+    """Say in a sentence why an even plan ends above the tolerance; nothing when it does not."""
+    situation = board.situation
+    reached, tolerance = spread_of(situation.disks, board.used), situation.selection.tolerance
+    if situation.selection.strategy is not Strategy.EVEN or reached <= tolerance:
+        return ""
+    least = best_spread(situation)
+    if least > tolerance:
+        return (
+            f"no plan can do better than {least:.2f} points: full disks, rules and units that must stay set the limit"
+        )
+    largest = max((stock.sizes[-1] for stock in situation.stocks if stock.sizes), default=0)
+    return (
+        f"{reached:.2f} points is the best found: the units, up to {format_size(largest)} each, are too coarse for less"
+    )
 
 
 def _add_disk(board: Board, disk: int, reason: str, remainder: Remainder) -> None:

@@ -1,4 +1,4 @@
-"""In which order the steps are taken, and where to stop: early gain first, and never in a worse place than before."""
+"""In which order the steps are taken: each feasible, early gain first, few disks awake, and where to stop."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,25 +6,98 @@ from rebalancer.planning.board import Board
 from rebalancer.planning.situation import Situation, Step
 
 _STRETCHES = 20
+_ERROR = 1e-12  # of the floats
 
 Measure = Callable[[Sequence[int]], float]
 
 
-def group_pairs(board: Board) -> None:
-    """Let steps of one source and destination follow each other, so that few disks are awake at once.
+def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool = True) -> list[Step]:
+    """Return the steps in an order in which each fits when those before it are done.
 
-    Only within each twentieth of the bytes: the gain stays early. Every order must be feasible, as it is when
-    disks only give or only receive.
+    The pair of disks that is farthest apart goes first, its largest units first, for about a twentieth of the bytes at
+    a time: the gain is early and few disks are awake. No disk is ever fuller than the fullest or emptier than the
+    emptiest was at the start, so the spread is never worse than before; only between the two halves of a swap of
+    units that are too large for that it may be, and where ``keeps_spread`` is off. Steps that never find room are left
+    out.
     """
-    total = sum(board.unit(step).size_bytes for step in board.steps)
-    stretches: list[dict[tuple[int, int], list[Step]]] = [{}]
-    passed = 0
-    for step in board.steps:
-        if passed * _STRETCHES >= total * len(stretches):
-            stretches.append({})
-        stretches[-1].setdefault((step.source, step.destination), []).append(step)
-        passed += board.unit(step).size_bytes
-    board.steps[:] = [step for stretch in stretches for pair in stretch.values() for step in pair]
+    board = Board(situation)
+    queues = _queues(situation, steps)
+    stretch = 1 + sum(situation.stocks[step.source].sizes[step.unit] for step in steps) // _STRETCHES
+    bounds = _Bounds(board) if keeps_spread else None
+    while queues:
+        pairs = sorted(queues, key=lambda pair: (board.level(pair[1]) - board.level(pair[0]), pair))
+        first = 1 + len(pairs) // _STRETCHES
+        if sum(_drain(board, queues, pair, bounds, stretch) for pair in pairs[:first]):
+            continue
+        if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs[first:]):
+            continue
+        step = _least_harmful(board, queues, bounds)
+        if step is None:
+            break
+        board.take(step)
+        _remove(queues, step)
+    return board.steps
+
+
+class _Bounds:
+    """The highest and the lowest level at the start."""
+
+    __slots__ = ("bottom", "top")
+
+    def __init__(self, board: Board) -> None:
+        levels = [board.level(disk) for disk in range(len(board.used))]
+        self.top, self.bottom = max(levels, default=0.0), min(levels, default=0.0)
+
+    def excess(self, board: Board, step: Step) -> float:
+        """Return by how many bytes a step pushes its disks out of the bounds."""
+        size = board.unit(step).size_bytes
+        disks = board.situation.disks
+        above = board.used[step.destination] + size - self.top * disks[step.destination].size
+        below = self.bottom * disks[step.source].size - (board.used[step.source] - size)
+        return max(0.0, min(above, size)) + max(0.0, min(below, size))
+
+    def hold(self, board: Board, step: Step) -> bool:
+        return self.excess(board, step) <= _ERROR * board.situation.disks[step.destination].size
+
+
+def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int], list[Step]]:
+    """Return the steps of each pair of disks, the largest last, to be taken from the end."""
+    queues: dict[tuple[int, int], list[Step]] = {}
+    for step in sorted(steps, key=lambda step: (situation.stocks[step.source].sizes[step.unit], step)):
+        queues.setdefault((step.source, step.destination), []).append(step)
+    return queues
+
+
+def _least_harmful(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds | None) -> Step | None:
+    if bounds is None:
+        return None  # everything that fits has been taken
+    steps = (step for queue in queues.values() for step in queue if board.allows(step))
+    return min(steps, key=lambda step: (bounds.excess(board, step), step), default=None)
+
+
+def _remove(queues: dict[tuple[int, int], list[Step]], step: Step) -> None:
+    pair = (step.source, step.destination)
+    queues[pair].remove(step)
+    if not queues[pair]:
+        del queues[pair]
+
+
+def _drain(
+    board: Board, queues: dict[tuple[int, int], list[Step]], pair: tuple[int, int], bounds: _Bounds | None, stretch: int
+) -> bool:
+    """Take what fits of a pair's steps, up to a stretch of bytes; say whether anything was taken."""
+    queue, waiting, passed, before = queues[pair], list[Step](), 0, len(board.steps)
+    while queue and passed < stretch:
+        step = queue.pop()
+        if board.allows(step) and (bounds is None or bounds.hold(board, step)):
+            board.take(step)
+            passed += board.unit(step).size_bytes
+        else:
+            waiting.append(step)
+    queue.extend(reversed(waiting))
+    if not queue:
+        del queues[pair]
+    return len(board.steps) > before
 
 
 def cut_to_limit(situation: Situation, steps: Sequence[Step], limit: int, measure: Measure) -> list[Step]:
@@ -49,6 +122,22 @@ def cut_to_best(situation: Situation, steps: Sequence[Step], measure: Measure) -
         if reached < best - 1e-9:
             best, length = reached, len(board.steps)
     return list(steps[:length])
+
+
+def waves_of(pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """Number the moves, given as source and destination, so that those of one wave on disjoint disks may run together.
+
+    A wave is a stretch of the order; within it, pairs are equal or share no disk.
+    """
+    waves: list[int] = []
+    wave, partner = 0, dict[str, str]()
+    for source, destination in pairs:
+        known = partner.get(source) == destination and partner.get(destination) == source
+        if not known and (source in partner or destination in partner):
+            wave, partner = wave + 1, {}
+        partner[source], partner[destination] = destination, source
+        waves.append(wave)
+    return waves
 
 
 def _without_worse_tail(board: Board, measure: Measure) -> list[Step]:

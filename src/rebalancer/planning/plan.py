@@ -18,6 +18,7 @@ class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
     path_base64: str = ""
     kind: UnitKind = UnitKind.FOLDER
     also: tuple[Member, ...] = ()
+    wave: int = 0  # moves of one wave that share no disk may run at the same time
 
     @property
     def raw_path(self) -> bytes:
@@ -58,3 +59,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     spread_before: float
     spread_after: float
     left_behind: tuple[LeftBehind, ...] = ()
+    excess_percent: float = 0.0  # how far the bytes to move are above the lower bound
+    best_spread: float = 0.0  # what could be reached if units were divisible
+    coarseness: str = ""  # why the tolerance was missed; empty when it was reached

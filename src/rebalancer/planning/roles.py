@@ -7,6 +7,7 @@ from rebalancer.array.disk import Disk
 from rebalancer.errors import RefusedError, UsageError
 from rebalancer.names import display
 from rebalancer.planning.capacity import free_of, reserve_of
+from rebalancer.planning.limits import Constraints, DiskRule
 from rebalancer.planning.selection import Selection
 
 
@@ -20,14 +21,16 @@ class Participant:
     room: int
     gives: bool
     receives: bool
+    reserve: int = 0
 
 
-def participants_of(disks: Sequence[Disk], selection: Selection) -> tuple[Participant, ...]:
+def participants_of(disks: Sequence[Disk], selection: Selection, constraints: Constraints) -> tuple[Participant, ...]:
     """Return the disks that take part, in the order given; a disk without a size never does.
 
     Raises UsageError for an unknown or doubled name, RefusedError for a named disk that cannot be used.
     """
     _check_names(disks)
+    rules = {rule.disk: rule for rule in constraints.disks}
     givers = _named(selection.from_disks, disks)
     receivers = _named(selection.to_disks, disks)
     judged = (
@@ -35,14 +38,22 @@ def participants_of(disks: Sequence[Disk], selection: Selection) -> tuple[Partic
             name=disk.name,
             size=disk.size_bytes,
             used=disk.used_bytes,
-            room=free_of(disk) - reserve_of(disk, selection),
-            gives=disk.gives and (not selection.from_disks or disk.name in givers),
-            receives=disk.receives and (not selection.to_disks or disk.name in receivers),
+            room=free_of(disk) - reserve_of(disk, selection, constraints),
+            gives=disk.gives and rule.gives and (not selection.from_disks or disk.name in givers),
+            receives=disk.receives and rule.receives and (not selection.to_disks or disk.name in receivers),
+            reserve=reserve_of(disk, selection, constraints),
         )
         for disk in disks
-        if disk.is_usable and disk.size_bytes > 0
+        for rule in (rules.get(disk.name) or DiskRule(disk=disk.name),)
+        if disk.is_usable and disk.size_bytes > 0 and not rule.is_excluded
     )
     return tuple(participant for participant in judged if participant.gives or participant.receives)
+
+
+def unwilling(disks: Sequence[Disk], selection: Selection, participants: Sequence[Participant]) -> tuple[str, ...]:
+    """Return the disks that were named as givers and may not give."""
+    giving = {participant.name for participant in participants if participant.gives}
+    return tuple(sorted(_named(selection.from_disks, disks) - giving))
 
 
 def _check_names(disks: Sequence[Disk]) -> None:

@@ -6,8 +6,12 @@ from msgspec import Struct
 
 
 class Strategy(Enum):
-    EVEN = "even"
-    TARGET = "target"
+    EVEN = "even"  # all disks equally full
+    TARGET = "target"  # no disk above a percentage
+    EVACUATE = "evacuate"  # the disks that give end empty
+    GATHER = "gather"  # scattered folders on one disk each
+    PACK = "pack"  # as few disks as possible hold everything
+    REPAIR = "repair"  # in line with the share rules, and no unit split over disks
 
 
 class Verification(Enum):
@@ -23,6 +27,7 @@ class Selection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tolerance: float = 1.0  # percentage points between the fullest and the emptiest disk
     from_disks: tuple[str, ...] = ()  # empty: every disk may give
     to_disks: tuple[str, ...] = ()  # empty: every disk may receive
+    paths: tuple[str, ...] = ()  # `gather`: folders relative to the disks' roots, the share included
     shares: tuple[str, ...] = ()  # empty: every share
     exclude_shares: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()  # globs over the path from the disk's root, and over its last name

@@ -1,64 +1,118 @@
 """From an inventory to a situation: the units that may move sorted by disk and size, the others with their reason."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 from rebalancer.errors import UsageError
 from rebalancer.inventory.unit import Inventory, Unit
 from rebalancer.names import display
+from rebalancer.planning.binding import Binding, Key, binding_of, bundle
 from rebalancer.planning.capacity import cost_of
 from rebalancer.planning.constraints import Rule, places_of, rules_of
 from rebalancer.planning.left_behind import Remainder
+from rebalancer.planning.limits import Constraints
 from rebalancer.planning.plan import LeftBehind
-from rebalancer.planning.roles import Participant, participants_of
-from rebalancer.planning.selection import Selection
+from rebalancer.planning.reach import Reach
+from rebalancer.planning.roles import Participant, participants_of, unwilling
+from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.planning.situation import Situation, Stock
 from rebalancer.quantities import format_size
 
+_BY_BYTES = frozenset({Strategy.EVEN, Strategy.TARGET})
 
-def sift(inventory: Inventory, selection: Selection, remainder: Remainder, *, spares_use: bool) -> Situation:
+
+@dataclass(slots=True)
+class _Sifted:
+    """The units that may move by disk, how many of each must stay, which ties hold them, what bundles stand for."""
+
+    movable: list[list[Unit]]
+    fixed: list[int]
+    anchored: set[Key]  # disk and tie
+    staying: list[Unit] = field(default_factory=list)
+    bundles: dict[Key, tuple[Unit, ...]] = field(default_factory=dict)
+
+
+def sift(
+    inventory: Inventory,
+    selection: Selection,
+    remainder: Remainder,
+    constraints: Constraints = Constraints(),  # noqa: B008 - frozen
+    *,
+    spares_use: bool,
+) -> Situation:
     """Return what a strategy may decide on, and note every unit of a giving disk that must stay.
 
     ``spares_use`` lets units stay of which somebody has a file open for writing.
 
     Raises UsageError for an inventory that contradicts itself and for names that nothing has.
     """
-    disks = participants_of(inventory.disks, selection)
+    disks = participants_of(inventory.disks, selection, constraints)
     places = places_of(inventory.units)
-    rules = rules_of(inventory, selection, places, spares_use=spares_use)
-    movable = _movable(inventory, disks, rules, remainder)
+    rules = rules_of(inventory, selection, places, constraints, spares_use=spares_use)
+    binding = binding_of(inventory.units, constraints)
+    sifted = _sift_units(inventory, disks, rules, _Ground(binding, selection.strategy in _BY_BYTES, remainder))
     for left in inventory.left_alone:
         remainder.add_row(LeftBehind(disk=left.disk, path=left.path, path_base64=left.path_base64, reason=left.reason))
+    for name in unwilling(inventory.disks, selection, disks):
+        remainder.add_row(LeftBehind(disk=name, path="", reason="it was named as a giver, but it may not give"))
+    _bind(sifted, binding, remainder)
+    reach = Reach(disks, constraints, binding)
     position = {disk.name: index for index, disk in enumerate(disks)}
     return Situation(
         disks=disks,
-        stocks=_stocks(disks, movable, remainder),
+        stocks=_stocks(disks, sifted, reach, remainder),
         holders={
             path: frozenset(position[name] for name in names if name in position)
             for path, names in places.split.items()
         },
         selection=selection,
+        floors={rule.share: rule.floor_bytes for rule in constraints.shares if rule.floor_bytes},
+        bundles=sifted.bundles,
+        ties=binding.ties,
+        staying=sifted.staying,
+        misplaced=_misplaced(sifted, reach) if selection.strategy is Strategy.REPAIR else frozenset(),
     )
 
 
-def _movable(
-    inventory: Inventory, disks: Sequence[Participant], rules: Sequence[Rule], remainder: Remainder
-) -> list[list[Unit]]:
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What decides on a unit beside the rules; ``by_bytes``: moving what occupies nothing helps nobody."""
+
+    binding: Binding
+    by_bytes: bool
+    remainder: Remainder
+
+    def wants(self, unit: Unit) -> bool:
+        return bool(unit.size_bytes or not self.by_bytes or self.binding.tie_of(unit))
+
+
+def _sift_units(inventory: Inventory, disks: Sequence[Participant], rules: Sequence[Rule], ground: _Ground) -> _Sifted:
     found: dict[str, list[Unit]] = {disk.name: [] for disk in disks if disk.gives}
     known = {disk.name for disk in inventory.disks}
+    staying: list[Unit] = []
+    anchored: set[Key] = set()
     for unit in inventory.units:
         if unit.disk not in known or unit.size_bytes < 0 or unit.files < 0:
             raise UsageError(_contradiction(unit))
         if unit.disk not in found:
+            if not ground.by_bytes:
+                staying.append(unit)
             continue
         for rule in rules:
             if reason := rule.reason(unit):
-                remainder.add(rule.name, unit, reason)
+                ground.remainder.add(rule.name, unit, reason)
+                staying.append(unit)
+                anchored.add((unit.disk, ground.binding.tie_of(unit)))
                 break
         else:
-            if unit.size_bytes:  # moving what occupies nothing helps nobody
+            if ground.wants(unit):
                 found[unit.disk].append(unit)
-    return [found.get(disk.name, []) for disk in disks]
+    fixed = Counter(unit.disk for unit in staying) + Counter(left.disk for left in inventory.left_alone)
+    return _Sifted(
+        [found.get(disk.name, []) for disk in disks], [fixed[disk.name] for disk in disks], anchored, staying
+    )
 
 
 def _contradiction(unit: Unit) -> str:
@@ -67,25 +121,65 @@ def _contradiction(unit: Unit) -> str:
     return f"the inventory has {display(unit.path)} on a disk {display(unit.disk)} that it does not list"
 
 
-def _stocks(disks: Sequence[Participant], movable: Sequence[list[Unit]], remainder: Remainder) -> tuple[Stock, ...]:
-    """Sort the units, and note those that no other disk could hold even if it gave away all it can."""
-    for units in movable:
+def _misplaced(sifted: _Sifted, reach: Reach) -> frozenset[Key]:
+    return frozenset((unit.disk, unit.path) for units in sifted.movable for unit in units if not reach.is_at_home(unit))
+
+
+def _bind(sifted: _Sifted, binding: Binding, remainder: Remainder) -> None:
+    """Make one of the units that may only move together; none of them moves where one must stay."""
+    if not binding.ties:
+        return
+    for index, units in enumerate(sifted.movable):
+        free: list[Unit] = []
+        for unit in units:
+            tie = binding.tie_of(unit)
+            if tie and (unit.disk, tie) in sifted.anchored:
+                remainder.add("tied", unit, f"kept together with a part of {display(tie)} that must stay")
+                sifted.fixed[index] += 1
+            else:
+                free.append(unit)
+        sifted.movable[index], bundles = bundle(free, binding)
+        sifted.bundles.update(bundles)
+
+
+def _stocks(disks: Sequence[Participant], sifted: _Sifted, reach: Reach, remainder: Remainder) -> tuple[Stock, ...]:
+    """Sort the units, and note those that no other disk may hold, or could even if it gave away all it can."""
+    for index, units in enumerate(sifted.movable):
+        if not reach.is_free:
+            sifted.fixed[index] += _drop_unreachable(units, reach, remainder)
         if any(map(attrgetter("path_base64"), units)):  # two names may look alike and differ in their bytes
             units.sort(key=attrgetter("path_base64"))
         units.sort(key=attrgetter("path"))
         units.sort(key=attrgetter("size_bytes"))
-    holds = [disk.room + sum(map(attrgetter("size_bytes"), units)) for disk, units in zip(disks, movable, strict=True)]
+    holds = [
+        disk.room + sum(map(attrgetter("size_bytes"), units)) for disk, units in zip(disks, sifted.movable, strict=True)
+    ]
     stocks = []
-    for index, units in enumerate(movable):
+    for index, units in enumerate(sifted.movable):
         most = max((holds[other] for other, to in enumerate(disks) if other != index and to.receives), default=None)
         if most is not None:
-            _drop_too_large(units, most, remainder)
+            sifted.fixed[index] += _drop_too_large(units, most, remainder)
         sizes = list(map(attrgetter("size_bytes"), units))
-        stocks.append(Stock(units=units, sizes=sizes, total=sum(sizes)))
+        masks = None if reach.is_free else [reach.of(unit) for unit in units]
+        stocks.append(Stock(units=units, sizes=sizes, total=sum(sizes), masks=masks, fixed=sifted.fixed[index]))
     return tuple(stocks)
 
 
-def _drop_too_large(units: list[Unit], most: int, remainder: Remainder) -> None:
+def _drop_unreachable(units: list[Unit], reach: Reach, remainder: Remainder) -> int:
+    kept: list[Unit] = []
+    for unit in units:
+        if reach.of(unit):
+            kept.append(unit)
+        else:
+            remainder.add("reach", unit, reach.why_not(unit))
+    dropped = len(units) - len(kept)
+    units[:] = kept
+    return dropped
+
+
+def _drop_too_large(units: list[Unit], most: int, remainder: Remainder) -> int:
+    before = len(units)
     while units and (cost := cost_of(units[-1])) > most:
         room = f"{format_size(cost)} needed, at most {format_size(max(0, most))} free above the reserve"
         remainder.add("room", units.pop(), f"no other disk could hold it even if it gave away all it may: {room}")
+    return before - len(units)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rebalancer.inventory.unit import Unit
+from rebalancer.planning.capacity import cost_of
 from rebalancer.planning.roles import Participant
 from rebalancer.planning.selection import Selection
 
@@ -16,6 +17,11 @@ class Stock:
     units: Sequence[Unit]
     sizes: Sequence[int]
     total: int
+    masks: Sequence[int] | None = None  # per unit, a bit for each disk it may go to; None: any that receives
+    fixed: int = 0  # units of the disk that must stay
+
+    def reaches(self, unit: int, disk: int) -> bool:
+        return self.masks is None or bool(self.masks[unit] >> disk & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,33 @@ class Situation:
     stocks: tuple[Stock, ...]
     holders: Mapping[str, frozenset[int]]  # disks that hold a part of a split folder, by the unit's path
     selection: Selection
+    floors: Mapping[str, int]  # bytes that stay free where units of a share arrive; 0 is left out
+    bundles: Mapping[tuple[str, str], tuple[Unit, ...]]  # by disk and path: the units that one unit here stands for
+    ties: Mapping[tuple[str, str], str]  # by disk and path: the folder or group that a unit belongs to as a whole
+    staying: Sequence[Unit]  # what must stay where it is; only where a strategy looks at places, not at bytes
+    misplaced: frozenset[tuple[str, str]]  # by disk and path: where the rules do not want a unit; only for `repair`
 
     def used(self) -> list[int]:
         return [disk.used for disk in self.disks]
+
+    def need(self, source: int, unit: int, destination: int) -> int:
+        """Return the room above the reserve that a disk must have to take a unit."""
+        one = self.stocks[source].units[unit]
+        if not self.floors:
+            return cost_of(one)
+        return cost_of(one) + max(0, self.floors.get(one.share, 0) - self.disks[destination].reserve)
+
+    def units_of(self, source: int, unit: int) -> tuple[Unit, ...]:
+        """Return the units that move as this one; as a rule it alone."""
+        one = self.stocks[source].units[unit]
+        return self.bundles.get((one.disk, one.path), (one,)) if self.bundles else (one,)
+
+    def parts_of(self, source: int, unit: int) -> list[str]:
+        """Return the paths of a unit that other disks have too."""
+        one = self.stocks[source].units[unit]
+        if not one.also:
+            return [one.path] if one.path in self.holders else []
+        return [member.path for member in one.members if member.path in self.holders]
 
 
 class Step(NamedTuple):

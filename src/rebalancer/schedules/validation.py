@@ -132,15 +132,25 @@ def check_selection(selection: Selection) -> None:
     _check_ranges(selection, SELECTION_RANGES)
     if selection.reserve is not None:
         parse_reserve(selection.reserve)
-    for field in ("from_disks", "to_disks", "shares", "exclude_shares", "exclude"):
+    for field in ("from_disks", "to_disks", "paths", "shares", "exclude_shares", "exclude"):
         _check_entries(field, getattr(selection, field))
     if selection.max_unit_size is not None and selection.max_unit_size < selection.min_unit_size:
         raise UsageError("max_unit_size: is smaller than min_unit_size, so no unit would fit")
     if both := set(selection.shares) & set(selection.exclude_shares):
         raise UsageError(f"exclude_shares: {min(both)!r} is also named by shares")
+    _check_strategy(selection)
+
+
+def _check_strategy(selection: Selection) -> None:
     default = Selection.__struct_defaults__[Selection.__struct_fields__.index("target_percent")]
     if selection.strategy is not Strategy.TARGET and selection.target_percent != default:
         raise UsageError("target_percent: only the strategy target has a target")
+    if selection.strategy is not Strategy.GATHER and selection.paths:
+        raise UsageError("paths: only the strategy gather brings folders together")
+    if selection.strategy is Strategy.GATHER and not selection.paths:
+        raise UsageError("paths: name the folders that the strategy gather should bring together")
+    if selection.strategy is Strategy.EVACUATE and not selection.from_disks:
+        raise UsageError("from_disks: name the disks that the strategy evacuate should empty")
 
 
 def _with_types(schedule: Schedule) -> Schedule:

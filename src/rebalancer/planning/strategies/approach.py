@@ -3,20 +3,32 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rebalancer.planning.board import Board
 from rebalancer.planning.situation import Situation, Step
 
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """A strategy as functions. ``used`` is always the used bytes per disk, in the order of the situation's disks.
+    """A strategy as functions; a board is the array after the steps that were kept.
 
-    ``draw`` returns steps that are feasible one after another. ``measure`` says how far from the goal the disks are
-    (smaller is better) and ``is_reached`` whether that is near enough. ``ceilings`` are the used bytes above which
-    a disk has missed the goal. ``least_bytes`` bounds the bytes of every plan that ends as well as this one.
+    ``draw`` returns steps that are feasible one after another; its second argument says when it has searched enough.
+    ``measure`` says how far from the goal disks with so many used bytes are (smaller is better) and ``is_reached``
+    whether the end is near enough. ``ceilings`` are the used bytes above which a disk has missed the goal.
+    ``least_bytes`` bounds the bytes of every plan that ends as well as this one.
     """
 
-    draw: Callable[[Situation], list[Step]]
+    draw: Callable[[Situation, Callable[[], bool]], list[Step]]
     measure: Callable[[Situation, Sequence[int]], float]
-    is_reached: Callable[[Situation, Sequence[int]], bool]
-    ceilings: Callable[[Situation, Sequence[int]], list[int]]
-    least_bytes: Callable[[Situation, Sequence[int]], int]
+    is_reached: Callable[[Board], bool]
+    ceilings: Callable[[Board], list[int]]
+    least_bytes: Callable[[Board], int]
+
+
+def indifferent(_situation: Situation, _used: Sequence[int]) -> float:
+    """Measure nothing: the used bytes alone do not say how far from the goal this is."""
+    return 0.0
+
+
+def filled(board: Board) -> list[int]:
+    """Return ceilings that no disk is above: what stays has been explained already."""
+    return list(board.used)

@@ -1,49 +1,97 @@
 """Even: every disk that takes part ends within the tolerance of every other."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
 
 from rebalancer.planning.board import Board, Receivers
 from rebalancer.planning.bounds import Band, Span, band_of, least_bytes_for_spread, least_spread, spans_of
-from rebalancer.planning.order import cut_to_best, group_pairs
+from rebalancer.planning.layout import Layout
+from rebalancer.planning.order import arrange, cut_to_best
 from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.planning.strategies.approach import Approach
-from rebalancer.planning.strategies.exchange import Limits, exchange
+from rebalancer.planning.strategies.exact import Outcome, enumerate_ends, is_small
+from rebalancer.planning.strategies.exchange import Limits, Patience, correct, save
 from rebalancer.planning.strategies.largest_first import Walk
+from rebalancer.planning.strategies.shaking import Ground, shake
 
-AIM = 0.5  # of the tolerance: file systems add metadata of their own, so a plan ends inside it
-_MARGIN = 0.9  # of the tolerance: how far a disk may end from the band without being corrected
-_SMALL = 20_000  # units: up to here the coarser variants are tried too when the first misses the tolerance
+_METADATA = 0.0005  # of what a disk receives: file systems add metadata, so a plan ends that much inside the tolerance
+_SMALL = 20_000  # units: up to here coarser variants are tried when the first misses the tolerance
 _LARGEST_SHARES = (0.6, 0.35, 0.2)  # of what a disk gives: the largest single unit in the variants
+_NARROWER = (0.85, 0.6, 0.3)  # of the spread reached: bands that are tried when the tolerance is out of reach
+_NEAR = 1.005  # times the bound: the variants are not needed
+_ENOUGH = 1.002  # times the bound: nearer than this no search goes
 
 
-class _Variant(NamedTuple):
-    aim: float  # of the tolerance
-    largest_share: float
+@dataclass(frozen=True, slots=True)
+class _Task:
+    situation: Situation
+    spans: Sequence[Span]
+    is_over: Patience
+
+    def band(self, width: float) -> Band:
+        return band_of(self.spans, max(width, least_spread(self.spans)))
+
+    def limits(self, width: float, shift: float = 0.0) -> Limits:
+        """Return the used bytes between which a disk is good enough; the band moved up by a part of its width."""
+        band = self.band(width)
+        bottom, top = band.bottom + shift * width, band.top + shift * width
+        return Limits(
+            lowest=[int(min(span.ceiling, bottom * span.size)) + 1 for span in self.spans],
+            highest=[int(max(span.floor, top * span.size)) for span in self.spans],
+        )
 
 
-def draw(situation: Situation) -> list[Step]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    layout: Layout
+    missed: float  # points that the spread is above the tolerance
+    moved: int
+
+    @property
+    def score(self) -> tuple[float, int]:
+        return self.missed, self.moved
+
+
+def draw(situation: Situation, is_over: Patience) -> list[Step]:
     """Bring the disks within the tolerance; minimise the bytes moved, then the number of moves.
 
-    1. Find the band of half the tolerance (or of the least spread there can be, if that is more) that moves the
-       fewest bytes. Disks above it give, disks below it receive, no more than that: nothing leaves the range
-       the disks were in, so every prefix is at least as even as the start, in any order.
+    1. Find the band as wide as the tolerance (or as the least spread there can be, if that is more) that moves the
+       fewest bytes, less the metadata that file systems add. Disks above it give, disks below it receive.
     2. Meet each surplus with the largest units that fit, the fullest disk first, always to the emptiest.
-    3. Where units are too coarse for that, exchange: single moves beyond the band, or a big unit for a smaller one.
-    4. Still not even: the same with smaller units first, and the best of all is kept.
+    3. Where that leaves a disk outside the band, exchange: other units, other destinations, a big unit for a smaller.
+    4. Still not even: the same with smaller units first and with narrower bands, and the best of all is kept.
+    5. A dozen units: look at every way to place them.
+    6. Above the bound by more than a trace: shake, settle again, and keep what is better, for a bounded time.
     """
     if len(situation.disks) < 2 or is_reached(situation, situation.used()):
         return []
-    spans = spans_of(situation)
-    steps = _attempt(situation, spans, _Variant(AIM, 1.0))
-    if sum(len(stock.units) for stock in situation.stocks) <= _SMALL and _score(situation, steps)[0] > 0:
-        variants = [_Variant(aim, share) for aim in (AIM, 1.0) for share in (1.0, *_LARGEST_SHARES)]
-        tried = [steps, *(_attempt(situation, spans, variant) for variant in variants[1:])]
-        steps = min(tried, key=lambda attempt: _score(situation, attempt))
-    if _score(situation, steps)[0] > 0:
+    task = _Task(situation, spans_of(situation), is_over)
+    found = _search(task)
+    steps = _feasible(found.layout)
+    if is_small(situation):
+        better = enumerate_ends(situation, Outcome(found.missed, found.moved))
+        steps = (
+            min((_feasible(Layout(situation, better)), steps), key=lambda one: _score(situation, one))
+            if better
+            else steps
+        )
+    return steps
+
+
+def _feasible(layout: Layout) -> list[Step]:
+    """Return the steps to a layout in order; where some cannot be taken or it is not even, up to the best moment."""
+    situation = layout.situation
+    wanted = layout.steps()
+    steps = arrange(situation, wanted)
+    if len(steps) < len(wanted) or not is_reached(situation, layout.used):
         steps = cut_to_best(situation, steps, lambda used: spread_of(situation.disks, used))
     return steps
+
+
+def _score(situation: Situation, steps: Sequence[Step]) -> tuple[float, int]:
+    found = _judge(Layout(situation, steps))
+    return found.missed, found.moved
 
 
 def is_reached(situation: Situation, used: Sequence[int]) -> bool:
@@ -72,14 +120,52 @@ def least_bytes(situation: Situation, used: Sequence[int]) -> int:
     return least_bytes_for_spread(situation, max(spread_of(situation.disks, used), situation.selection.tolerance))
 
 
-def _attempt(situation: Situation, spans: Sequence[Span], variant: _Variant) -> list[Step]:
-    width = max(situation.selection.tolerance / 100 * variant.aim, least_spread(spans))
-    band = band_of(spans, width)
-    board = Board(situation)
-    _fill(board, spans, band, variant.largest_share)
-    group_pairs(board)
-    exchange(board, _limits(situation, spans, band))
-    return board.steps
+def _search(task: _Task) -> _Found:
+    tolerance = task.situation.selection.tolerance / 100
+    found = _attempt(task, tolerance, 1.0)
+    if sum(len(stock.units) for stock in task.situation.stocks) > _SMALL:
+        return found
+    if found.missed > 0 or found.moved > task.band(tolerance).bytes * _NEAR:
+        tried = (_attempt(task, tolerance, share) for share in _LARGEST_SHARES)
+        found = min(found, *tried, key=lambda one: one.score)
+    for factor in _NARROWER:
+        if found.missed > 0 and not task.is_over():
+            width = (tolerance * 100 + found.missed) / 100
+            found = min(found, _attempt(task, width * factor, 1.0), key=lambda one: one.score)
+    return found if is_small(task.situation) else _shaken(task, found)
+
+
+def _shaken(task: _Task, found: _Found) -> _Found:
+    width = task.situation.selection.tolerance / 100 + found.missed / 100
+    bound = task.band(width).bytes
+    if found.moved <= bound * _ENOUGH:
+        return found
+    ground = Ground(
+        limits=lambda shift: task.limits(width * (1 - 1e-9), shift),
+        width=width * 100,
+        enough=bound * _ENOUGH,
+        is_over=task.is_over,
+    )
+    layout = shake(found.layout, ground)
+    return min(found, _judge(layout), key=lambda one: one.score)
+
+
+def _judge(layout: Layout) -> _Found:
+    situation = layout.situation
+    missed = spread_of(situation.disks, layout.used) - situation.selection.tolerance
+    return _Found(layout, max(0.0, missed), layout.moved)
+
+
+def _attempt(task: _Task, width: float, largest_share: float) -> _Found:
+    before = spread_of(task.situation.disks, task.situation.used()) / 100
+    aim = max(0.0, width - 2 * _METADATA * max(0.0, before - width))
+    board = Board(task.situation)
+    _fill(board, task.spans, task.band(aim), largest_share)
+    layout = Layout(task.situation, board.steps)
+    correct(layout, task.limits(aim), (3, 30), task.is_over)
+    save(layout, task.limits(aim), task.is_over)
+    correct(layout, task.limits(width * (1 - 1e-9)), (10**6,), task.is_over)
+    return _judge(layout)
 
 
 def _fill(board: Board, spans: Sequence[Span], band: Band, largest_share: float) -> None:
@@ -104,26 +190,10 @@ def _fill(board: Board, spans: Sequence[Span], band: Band, largest_share: float)
         heappush(donors, (-board.level(disk), disk))
 
 
-def _limits(situation: Situation, spans: Sequence[Span], band: Band) -> Limits:
-    """Return the used bytes between which a disk is good enough to be left as it is."""
-    middle = (band.top + band.bottom) / 2
-    half = max(band.top - band.bottom, situation.selection.tolerance / 100 * _MARGIN) / 2
-    return Limits(
-        lowest=[int(min(span.ceiling, (middle - half) * span.size)) for span in spans],
-        highest=[int(max(span.floor, (middle + half) * span.size)) + 1 for span in spans],
-    )
-
-
-def _score(situation: Situation, steps: Sequence[Step]) -> tuple[float, int, int]:
-    used = situation.used()
-    moved = 0
-    for source, unit, destination in steps:
-        size = situation.stocks[source].sizes[unit]
-        used[source] -= size
-        used[destination] += size
-        moved += size
-    missed = max(0.0, spread_of(situation.disks, used) - situation.selection.tolerance)
-    return missed, moved, len(steps)
-
-
-EVEN = Approach(draw=draw, measure=measure, is_reached=is_reached, ceilings=ceilings, least_bytes=least_bytes)
+EVEN = Approach(
+    draw=draw,
+    measure=measure,
+    is_reached=lambda board: is_reached(board.situation, board.used),
+    ceilings=lambda board: ceilings(board.situation, board.used),
+    least_bytes=lambda board: least_bytes(board.situation, board.used),
+)

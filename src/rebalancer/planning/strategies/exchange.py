@@ -1,15 +1,16 @@
-"""Local improvement: what single units cannot even out, an exchange of a big unit for a smaller one may."""
+"""Local search over a layout: units change disks alone or against each other as long as something is gained."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rebalancer.planning.board import Board
-from rebalancer.planning.situation import Step
+from rebalancer.planning.layout import Layout, Resident
 
-_CANDIDATES = 200  # units of a disk that are considered for an exchange, evenly over its sizes
-_ROUNDS_PER_DISK = 8
+_CANDIDATES = 48  # units of a disk that are considered for a swap, evenly over its sizes
+_PARTNERS = (6, 40)  # disks that one disk looks at, those with most space for it first; more when they do not help
+_ROUNDS_PER_DISK = 12
+
+Patience = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,127 +24,178 @@ class Limits:
         """Return how many bytes a disk is outside its limits."""
         return max(0, used - self.highest[disk], self.lowest[disk] - used)
 
-
-class _Option(NamedTuple):
-    """One or two steps in a feasible order; the smallest option is the best."""
-
-    change: int  # of the bytes outside all limits: negative is better
-    moved: int
-    steps: tuple[Step, ...]
+    def missed_by(self, layout: Layout) -> int:
+        return sum(self.missed(disk, used) for disk, used in enumerate(layout.used))
 
 
-def exchange(board: Board, limits: Limits) -> None:
-    """Take single moves and swaps, the best first, as long as one brings a disk nearer to its limits.
+_NOTHING = Resident(-1, -1, -1)
 
-    Bytes outside the limits strictly fall with each, so it ends; the number of rounds is bounded as well.
+
+class Exchange(NamedTuple):
+    """A unit from one disk to another, and perhaps one back; the smallest exchange is the best."""
+
+    score: float
+    origin: int
+    destination: int
+    unit: Resident
+    back: Resident = _NOTHING
+
+
+def correct(layout: Layout, limits: Limits, weights: Sequence[int], is_over: Patience) -> None:
+    """Bring disks within their limits. A weight is what a byte outside them is worth in moved bytes.
+
+    Rising weights take the cheap corrections first.
     """
-    if not _missing(board, limits):
-        return
-    stay = _staying(board)
-    for _ in range(_ROUNDS_PER_DISK * len(board.used)):
-        option = next((best for disk in _missing(board, limits) if (best := _best(board, limits, stay, disk))), None)
-        if option is None:
+    for weight in weights:
+        _correct(layout, limits, weight, is_over)
+
+
+def apply(layout: Layout, exchange: Exchange) -> None:
+    layout.put(exchange.unit, exchange.origin, exchange.destination)
+    if exchange.back is not _NOTHING:
+        layout.put(exchange.back, exchange.destination, exchange.origin)
+
+
+def _correct(layout: Layout, limits: Limits, weight: float, is_over: Patience) -> None:
+    """Each exchange lowers weighted misses plus moved bytes, so it ends; the number of rounds is bounded as well.
+
+    A disk for which nothing was found waits until nothing is found for the others either.
+    """
+    waiting: set[int] = set()
+    has_gained = False
+    for _ in range(_ROUNDS_PER_DISK * len(layout.used)):
+        exchange = _first(layout, limits, weight, waiting)
+        if is_over() or (exchange is None and not has_gained):
             return
-        for step in option.steps:
-            board.take(step)
-            del stay[step.source][bisect_left(stay[step.source], step.unit)]
+        has_gained = exchange is not None
+        if exchange is None:
+            waiting.clear()
+        else:
+            apply(layout, exchange)
+            waiting -= {exchange.origin, exchange.destination}
 
 
-def _missing(board: Board, limits: Limits) -> list[int]:
+def _first(layout: Layout, limits: Limits, weight: float, waiting: set[int]) -> Exchange | None:
+    for disk in _missing(layout, limits):
+        if disk not in waiting:
+            exchange = _best(layout, limits, weight, disk)
+            if exchange is not None:
+                return exchange
+            waiting.add(disk)
+    return None
+
+
+def _missing(layout: Layout, limits: Limits) -> list[int]:
     """Return the disks outside their limits, the farthest first."""
-    missed = [(-limits.missed(disk, used), disk) for disk, used in enumerate(board.used)]
+    missed = [(-limits.missed(disk, used), disk) for disk, used in enumerate(layout.used)]
     return [disk for miss, disk in sorted(missed) if miss]
 
 
-def _staying(board: Board) -> list[list[int]]:
-    """Return the units of each disk that no step has moved: a unit moves once."""
-    gone: list[set[int]] = [set() for _ in board.used]
-    for step in board.steps:
-        gone[step.source].add(step.unit)
-    return [
-        [unit for unit in range(len(stock.units)) if unit not in left]
-        for stock, left in zip(board.situation.stocks, gone, strict=True)
+def _best(layout: Layout, limits: Limits, weight: float, disk: int) -> Exchange | None:
+    pairs = _pairs(layout, limits, disk)
+    few, many = _PARTNERS
+    return _best_of(layout, limits, weight, pairs[:few]) or _best_of(layout, limits, weight, pairs[few:many])
+
+
+def _best_of(layout: Layout, limits: Limits, weight: float, pairs: Sequence[tuple[int, int]]) -> Exchange | None:
+    scales = [_Scale(layout, limits, weight, origin, destination) for origin, destination in pairs]
+    best = min((one for scale in scales for one in _alone(layout, scale)), default=None)
+    if best is not None and best.score <= (2 - weight) * min(scale.missed for scale in scales):
+        return best  # the whole miss for not much more than its own bytes
+    swap = min((one for scale in scales for one in _swaps(layout, scale)), default=None)
+    return min((one for one in (best, swap) if one is not None), default=None)
+
+
+def _pairs(layout: Layout, limits: Limits, disk: int) -> list[tuple[int, int]]:
+    """Return the pairs of origin and destination that may relieve a disk; those with most space for it first."""
+    is_full = layout.used[disk] > limits.highest[disk]
+    space = [
+        (limits.highest[other] - used if is_full else used - limits.lowest[other], other)
+        for other, used in enumerate(layout.used)
+        if other != disk
     ]
+    space.sort(reverse=True)
+    return [(disk, other) if is_full else (other, disk) for _, other in space]
 
 
-def _best(board: Board, limits: Limits, stay: Sequence[list[int]], disk: int) -> _Option | None:
-    disks = board.situation.disks
-    is_full = board.used[disk] > limits.highest[disk]
-    pairs = [(disk, other) if is_full else (other, disk) for other in range(len(disks)) if other != disk]
-    found = (
-        option
-        for giver, taker in pairs
-        if disks[giver].gives and disks[taker].receives and board.level(giver) > board.level(taker)
-        for option in _options(board, limits, stay, Pair(giver, taker))
-    )
-    best = min(found, default=None)
-    return best if best is not None and best.change < 0 else None
+class _Scale:
+    """Weighs an exchange between two disks: what it does to the bytes outside their limits, and what it moves."""
+
+    __slots__ = ("_high", "_low", "_origin_used", "_used", "aim", "destination", "missed", "origin", "weight")
+
+    def __init__(self, layout: Layout, limits: Limits, weight: float, origin: int, destination: int) -> None:
+        self.origin, self.destination, self.weight = origin, destination, weight
+        self._origin_used, self._used = layout.used[origin], layout.used[destination]
+        self._low = (limits.lowest[origin], limits.lowest[destination])
+        self._high = (limits.highest[origin], limits.highest[destination])
+        self.missed = self._missed(0)
+        bearable = min(self._origin_used - self._low[0], self._high[1] - self._used)
+        wanted = max(self._origin_used - self._high[0], self._low[1] - self._used)
+        self.aim = min(wanted, bearable) if bearable > 0 else wanted
+
+    def _missed(self, shifted: int) -> int:
+        at, to = self._origin_used - shifted, self._used + shifted
+        return max(0, at - self._high[0], self._low[0] - at) + max(0, to - self._high[1], self._low[1] - to)
+
+    def weigh(self, shifted: int, moved: int) -> float:
+        """Return the score of an exchange: below zero it is worth it."""
+        return self.weight * (self._missed(shifted) - self.missed) + moved
+
+    def cost(self, unit: Resident) -> int:
+        """Return the bytes that moving a unit from the origin to the destination adds."""
+        return unit.size * ((self.destination != unit.home) - (self.origin != unit.home))
+
+    def cost_back(self, unit: Resident) -> int:
+        return unit.size * ((self.origin != unit.home) - (self.destination != unit.home))
 
 
-class Pair(NamedTuple):
-    giver: int
-    taker: int
+def _alone(layout: Layout, scale: _Scale) -> Iterator[Exchange]:
+    for unit in layout.near(scale.origin, scale.aim):
+        score = scale.weigh(unit.size, scale.cost(unit))
+        if score < 0 and layout.may_end(unit, scale.destination):
+            yield Exchange(score, scale.origin, scale.destination, unit)
 
 
-def _options(board: Board, limits: Limits, stay: Sequence[list[int]], pair: Pair) -> Iterator[_Option]:
-    """Yield moves and swaps that shift about as much as the pair needs, and no more than it bears."""
-    giver, taker = pair
-    bearable = min(board.used[giver] - limits.lowest[giver], limits.highest[taker] - board.used[taker])
-    wanted = max(board.used[giver] - limits.highest[giver], limits.lowest[taker] - board.used[taker])
-    aim = min(wanted, bearable) if bearable > 0 else wanted
-    for unit in _near(board, stay[giver], giver, aim):
-        yield from _judged(board, limits, [Step(giver, unit, taker)])
-    if not (board.situation.disks[taker].gives and board.situation.disks[giver].receives):
-        return
-    sizes = board.situation.stocks[giver].sizes
-    for unit in _spread_out(stay[giver]):
-        if sizes[unit] > aim:
-            for back in _near(board, stay[taker], taker, sizes[unit] - aim):
-                yield from _judged(board, limits, [Step(giver, unit, taker), Step(taker, back, giver)])
+def _swaps(layout: Layout, scale: _Scale) -> Iterator[Exchange]:
+    origin, destination, aim = scale.origin, scale.destination, scale.aim
+    most = scale.weight * scale.missed  # bytes: what moves more than this cannot be worth it
+    for unit in layout.sample(origin, _CANDIDATES):
+        cost = scale.cost(unit)
+        if unit.size <= aim or cost - unit.size > most or not layout.may_end(unit, destination):
+            continue
+        backs: Iterable[Resident] = layout.near_arrived(destination, unit.size - aim)
+        if cost < most:
+            backs = (*backs, *layout.near_at_home(destination, unit.size - aim))
+        for back in backs:
+            moved = cost + scale.cost_back(back)
+            if moved >= most:
+                continue
+            score = scale.weigh(unit.size - back.size, moved)
+            if score < 0 and layout.may_end(back, origin):
+                yield Exchange(score, origin, destination, unit, back)
 
 
-def _judged(board: Board, limits: Limits, steps: list[Step]) -> Iterator[_Option]:
-    """Yield the option if it can be carried out in one order or the other."""
-    for ordered in (steps, steps[::-1])[: len(steps)]:
-        if _is_feasible(board, ordered):
-            yield _Option(
-                change=_change(board, limits, steps),
-                moved=sum(board.unit(step).size_bytes for step in steps),
-                steps=tuple(ordered),
-            )
+def save(layout: Layout, limits: Limits, is_over: Patience) -> None:
+    """Give back what disks beyond their need have received, whole or against something smaller."""
+    for _ in range(_ROUNDS_PER_DISK * len(layout.used)):
+        best = min((one for disk in range(len(layout.used)) for one in _savings(layout, limits, disk)), default=None)
+        if best is None or -best.score < layout.moved * 1e-5 or is_over():
             return
+        apply(layout, best)
 
 
-def _is_feasible(board: Board, steps: Iterable[Step]) -> bool:
-    taken = 0
-    for step in steps:
-        if not board.allows(step):
-            break
-        board.take(step)
-        taken += 1
-    else:
-        taken = -taken
-    for _ in range(abs(taken)):
-        board.undo()
-    return taken < 0
-
-
-def _change(board: Board, limits: Limits, steps: Sequence[Step]) -> int:
-    giver, taker = steps[0].source, steps[0].destination
-    shifted = sum(
-        board.unit(step).size_bytes if step.source == giver else -board.unit(step).size_bytes for step in steps
-    )
-    before = limits.missed(giver, board.used[giver]) + limits.missed(taker, board.used[taker])
-    after = limits.missed(giver, board.used[giver] - shifted) + limits.missed(taker, board.used[taker] + shifted)
-    return after - before
-
-
-def _near(board: Board, stay: Sequence[int], disk: int, size: int) -> Sequence[int]:
-    """Return the units on either side of a size."""
-    sizes = board.situation.stocks[disk].sizes
-    at = bisect_left(stay, size, key=sizes.__getitem__)
-    return stay[max(0, at - 1) : at + 1]
-
-
-def _spread_out(stay: Sequence[int]) -> Sequence[int]:
-    return stay[:: max(1, len(stay) // _CANDIDATES)]
+def _savings(layout: Layout, limits: Limits, disk: int) -> Iterator[Exchange]:
+    spare = layout.used[disk] - limits.lowest[disk]
+    if spare <= 0:
+        return
+    for unit in layout.arrivals(disk)[-4 * _CANDIDATES :]:
+        home = unit.home
+        slack = min(spare, limits.highest[home] - layout.used[home])
+        if slack <= 0:
+            continue
+        if unit.size <= slack:
+            yield Exchange(-unit.size, disk, home, unit)
+        for back in layout.near(home, unit.size - slack):
+            saved = unit.size - back.size if back.home == home else 0
+            if 0 < saved <= slack and layout.may_end(back, disk):
+                yield Exchange(-saved, disk, home, unit, back)

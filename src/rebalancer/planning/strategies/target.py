@@ -2,27 +2,31 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from rebalancer.planning.board import Board, Receivers
+from rebalancer.planning.layout import Layout
+from rebalancer.planning.order import arrange
 from rebalancer.planning.situation import Situation, Step
 from rebalancer.planning.strategies.approach import Approach
+from rebalancer.planning.strategies.exchange import Limits, save
 from rebalancer.planning.strategies.largest_first import Walk
 
 
-def draw(situation: Situation) -> list[Step]:
+def draw(situation: Situation, is_over: Callable[[], bool]) -> list[Step]:
     """Bring every giving disk down to the target; minimise the bytes moved, then the number of moves.
 
     Only the surplus above the target moves, the fullest disk first, always to the emptiest disk that stays at or
     below the target. A surplus is met by the largest units that fit into it and one last unit that
-    covers the rest; the point at which that last unit overshoots least is kept.
+    covers the rest; the point at which that last unit overshoots least is kept. In the end, units are exchanged for
+    smaller ones as long as the surplus stays met.
     """
     board = Board(situation)
     tops = ceilings(situation, board.used)
     above = [disk for disk, top in enumerate(tops) if situation.disks[disk].gives and board.used[disk] > top]
     for disk in sorted(above, key=lambda disk: (-board.level(disk), disk)):
         _relieve(board, disk, tops)
-    return board.steps
+    return _trimmed(board, tops, is_over)
 
 
 def ceilings(situation: Situation, _used: Sequence[int]) -> list[int]:
@@ -68,6 +72,18 @@ def _relieve(board: Board, disk: int, tops: Sequence[int]) -> None:
         _finish(board, disk, tops, best)
 
 
+def _trimmed(board: Board, tops: Sequence[int], is_over: Callable[[], bool]) -> list[Step]:
+    """Return the steps with less overshoot, where that is feasible."""
+    layout = Layout(board.situation, board.steps)
+    highest = [max(top, used) for top, used in zip(tops, board.used, strict=True)]
+    save(layout, Limits(lowest=[0] * len(tops), highest=highest), is_over)
+    if layout.moved == sum(board.unit(step).size_bytes for step in board.steps):
+        return board.steps
+    wanted = layout.steps()
+    steps = arrange(board.situation, wanted, keeps_spread=False)
+    return steps if len(steps) == len(wanted) else board.steps
+
+
 def _finish(board: Board, disk: int, tops: Sequence[int], best: tuple[int, int, int]) -> None:
     _, before, last = best
     undone = []
@@ -92,4 +108,10 @@ def _smallest_cover(sizes: Sequence[int], surplus: int, gone: Container[int]) ->
     return next((index for index in range(bisect_left(sizes, surplus), len(sizes)) if index not in gone), None)
 
 
-TARGET = Approach(draw=draw, measure=measure, is_reached=is_reached, ceilings=ceilings, least_bytes=least_bytes)
+TARGET = Approach(
+    draw=draw,
+    measure=measure,
+    is_reached=lambda board: is_reached(board.situation, board.used),
+    ceilings=lambda board: ceilings(board.situation, board.used),
+    least_bytes=lambda board: least_bytes(board.situation, board.used),
+)
