@@ -1,5 +1,8 @@
 """How much a disk may take: its free space, the reserve that stays untouched, and what a unit costs there."""
 
+from collections.abc import Iterable
+from operator import attrgetter
+
 from rebalancer.array.disk import Disk
 from rebalancer.inventory.unit import Unit
 from rebalancer.planning.limits import Constraints
@@ -9,8 +12,7 @@ from rebalancer.quantities import parse_reserve
 DEFAULT_RESERVE_PERCENT = 2
 DEFAULT_RESERVE_CEILING = 20 * 2**30
 
-_FILES_PER_BLOCK = 8  # one more 4 KiB block of inodes, extents and directory entries for every eight files
-_BLOCK = 4096
+_PER_FILE = 512  # inodes, extents and directory entries: a block of 4 KiB for every eight files
 
 
 def reserve_of(disk: Disk, selection: Selection, constraints: Constraints | None = None) -> int:
@@ -44,4 +46,12 @@ def cost_of(unit: Unit) -> int:
 
     Only feasibility is judged by it; the bytes of a plan are those of the units.
     """
-    return unit.size_bytes + unit.size_bytes // 1000 + unit.files * (_BLOCK // _FILES_PER_BLOCK)
+    return unit.size_bytes + unit.size_bytes // 1000 + unit.files * _PER_FILE
+
+
+def uncertainty(units: Iterable[Unit], total: int) -> float:
+    """Return by what part of their bytes, of which there are ``total``, units may end larger or smaller than they were.
+
+    File systems store small files inline or in blocks and keep inodes that are free again: hundreds of bytes a file.
+    """
+    return _PER_FILE * sum(map(attrgetter("files"), units)) / (total or 1)

@@ -60,6 +60,12 @@ class Layout:
         parts = situation.parts_of(resident.home, resident.unit)
         return not any(self._parts_in[path, resident.home] or self._parts_out[path, disk] for path in parts)
 
+    def level(self, disk: int) -> float:
+        return self.used[disk] / self.situation.disks[disk].size
+
+    def is_at_home(self, resident: Resident) -> bool:
+        return resident.unit not in self._gone[resident.home]
+
     def steps(self) -> list[Step]:
         """Return a step for every unit that ends away from home, in no order that could be carried out as it is."""
         return [

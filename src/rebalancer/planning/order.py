@@ -1,12 +1,14 @@
 """In which order the steps are taken: each feasible, early gain first, few disks awake, and where to stop."""
 
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
 
 from rebalancer.planning.board import Board
 from rebalancer.planning.situation import Situation, Step
 
 _STRETCHES = 20
 _ERROR = 1e-12  # of the floats
+_TRIES = 32  # first halves of a swap that are tried
 
 Measure = Callable[[Sequence[int]], float]
 
@@ -17,8 +19,8 @@ def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool =
     The pair of disks that is farthest apart goes first, its largest units first, for about a twentieth of the bytes at
     a time: the gain is early and few disks are awake. No disk is ever fuller than the fullest or emptier than the
     emptiest was at the start, so the spread is never worse than before; only between the two halves of a swap of
-    units that are too large for that it may be, and where ``keeps_spread`` is off. Steps that never find room are left
-    out.
+    units that are too large for that it may be, and where ``keeps_spread`` is off. Steps that never find room, and such
+    halves without the other, are left out.
     """
     board = Board(situation)
     queues = _queues(situation, steps)
@@ -31,11 +33,12 @@ def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool =
             continue
         if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs[first:]):
             continue
-        step = _least_harmful(board, queues, bounds)
-        if step is None:
+        swap = _swap(board, queues, bounds) if bounds is not None else ()
+        if not swap:
             break
-        board.take(step)
-        _remove(queues, step)
+        for step in swap:
+            board.take(step)
+            _remove(queues, step)
     return board.steps
 
 
@@ -56,8 +59,11 @@ class _Bounds:
         below = self.bottom * disks[step.source].size - (board.used[step.source] - size)
         return max(0.0, min(above, size)) + max(0.0, min(below, size))
 
-    def hold(self, board: Board, step: Step) -> bool:
+    def allow(self, board: Board, step: Step) -> bool:
         return self.excess(board, step) <= _ERROR * board.situation.disks[step.destination].size
+
+    def hold(self, board: Board, disk: int) -> bool:
+        return self.bottom - _ERROR <= board.level(disk) <= self.top + _ERROR
 
 
 def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int], list[Step]]:
@@ -68,11 +74,27 @@ def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int]
     return queues
 
 
-def _least_harmful(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds | None) -> Step | None:
-    if bounds is None:
-        return None  # everything that fits has been taken
-    steps = (step for queue in queues.values() for step in queue if board.allows(step))
-    return min(steps, key=lambda step: (bounds.excess(board, step), step), default=None)
+def _swap(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds) -> Sequence[Step]:
+    """Return two steps of which the second makes good what the first does to the bounds, the least harm first."""
+    waiting = [step for queue in queues.values() for step in queue]
+    harms = ((bounds.excess(board, step), step) for step in waiting if board.allows(step))
+    for _, first in nsmallest(_TRIES, harms):
+        board.take(first)
+        second = min((step for step in waiting if step != first and _mends(board, bounds, first, step)), default=None)
+        board.undo()
+        if second is not None:
+            return first, second
+    return ()
+
+
+def _mends(board: Board, bounds: _Bounds, first: Step, second: Step) -> bool:
+    """Say whether the disks are within the bounds after both of two steps, the first of which has been taken."""
+    if not board.allows(second):
+        return False
+    board.take(second)
+    is_mended = all(bounds.hold(board, disk) for disk in {*first[::2], *second[::2]})
+    board.undo()
+    return is_mended
 
 
 def _remove(queues: dict[tuple[int, int], list[Step]], step: Step) -> None:
@@ -89,7 +111,7 @@ def _drain(
     queue, waiting, passed, before = queues[pair], list[Step](), 0, len(board.steps)
     while queue and passed < stretch:
         step = queue.pop()
-        if board.allows(step) and (bounds is None or bounds.hold(board, step)):
+        if board.allows(step) and (bounds is None or bounds.allow(board, step)):
             board.take(step)
             passed += board.unit(step).size_bytes
         else:

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from operator import mul
 
 from rebalancer.planning.board import Board, Receivers
 from rebalancer.planning.bounds import Band, Span, band_of, least_bytes_for_spread, least_spread, spans_of
+from rebalancer.planning.capacity import uncertainty
 from rebalancer.planning.layout import Layout
 from rebalancer.planning.order import arrange, cut_to_best
 from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.planning.strategies.approach import Approach
+from rebalancer.planning.strategies.covering import tighten
 from rebalancer.planning.strategies.exact import Outcome, enumerate_ends, is_small
 from rebalancer.planning.strategies.exchange import Limits, Patience, correct, save
 from rebalancer.planning.strategies.largest_first import Walk
 from rebalancer.planning.strategies.shaking import Ground, shake
 
-_METADATA = 0.0005  # of what a disk receives: file systems add metadata, so a plan ends that much inside the tolerance
 _SMALL = 20_000  # units: up to here coarser variants are tried when the first misses the tolerance
 _LARGEST_SHARES = (0.6, 0.35, 0.2)  # of what a disk gives: the largest single unit in the variants
 _NARROWER = (0.85, 0.6, 0.3)  # of the spread reached: bands that are tried when the tolerance is out of reach
@@ -25,8 +27,11 @@ _ENOUGH = 1.002  # times the bound: nearer than this no search goes
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """``goal`` is the width of the band to end in, as levels: the tolerance less what is uncertain about sizes elsewhere."""
+
     situation: Situation
     spans: Sequence[Span]
+    goal: float
     is_over: Patience
 
     def band(self, width: float) -> Band:
@@ -45,7 +50,7 @@ class _Task:
 @dataclass(frozen=True, slots=True)
 class _Found:
     layout: Layout
-    missed: float  # points that the spread is above the tolerance
+    missed: float  # points that the spread is above the goal
     moved: int
 
     @property
@@ -57,7 +62,7 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
     """Bring the disks within the tolerance; minimise the bytes moved, then the number of moves.
 
     1. Find the band as wide as the tolerance (or as the least spread there can be, if that is more) that moves the
-       fewest bytes, less the metadata that file systems add. Disks above it give, disks below it receive.
+       fewest bytes, a little narrower for what file systems make of many small files. Disks above it give, disks below it receive.
     2. Meet each surplus with the largest units that fit, the fullest disk first, always to the emptiest.
     3. Where that leaves a disk outside the band, exchange: other units, other destinations, a big unit for a smaller.
     4. Still not even: the same with smaller units first and with narrower bands, and the best of all is kept.
@@ -66,7 +71,10 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
     """
     if len(situation.disks) < 2 or is_reached(situation, situation.used()):
         return []
-    task = _Task(situation, spans_of(situation), is_over)
+    spans = spans_of(situation)
+    task = _Task(
+        situation, spans, max(0.0, situation.selection.tolerance / 100 - _uncertainty(situation, spans)), is_over
+    )
     found = _search(task)
     steps = _feasible(found.layout)
     if is_small(situation):
@@ -90,8 +98,9 @@ def _feasible(layout: Layout) -> list[Step]:
 
 
 def _score(situation: Situation, steps: Sequence[Step]) -> tuple[float, int]:
-    found = _judge(Layout(situation, steps))
-    return found.missed, found.moved
+    layout = Layout(situation, steps)
+    missed = spread_of(situation.disks, layout.used) - situation.selection.tolerance
+    return max(0.0, missed), layout.moved
 
 
 def is_reached(situation: Situation, used: Sequence[int]) -> bool:
@@ -120,23 +129,34 @@ def least_bytes(situation: Situation, used: Sequence[int]) -> int:
     return least_bytes_for_spread(situation, max(spread_of(situation.disks, used), situation.selection.tolerance))
 
 
+def _uncertainty(situation: Situation, spans: Sequence[Span]) -> float:
+    """Return how far, as a difference of levels, the disks may end from where the sizes of what moves put them."""
+    band = band_of(spans, max(situation.selection.tolerance / 100, least_spread(spans)))
+    gives = [max(0.0, span.used - max(span.floor, band.give_to * span.size)) for span in spans]
+    takes = [max(0.0, min(span.ceiling, band.fill_to * span.size) - span.used) for span in spans]
+    parts = [uncertainty(stock.units, stock.total) for stock in situation.stocks]
+    mean = sum(map(mul, parts, gives)) / (sum(gives) or 1.0)
+    return max(part * given / span.size for part, given, span in zip(parts, gives, spans, strict=True)) + max(
+        mean * taken / span.size for taken, span in zip(takes, spans, strict=True)
+    )
+
+
 def _search(task: _Task) -> _Found:
-    tolerance = task.situation.selection.tolerance / 100
-    found = _attempt(task, tolerance, 1.0)
+    found = _attempt(task, task.goal, 1.0)
     if sum(len(stock.units) for stock in task.situation.stocks) > _SMALL:
         return found
-    if found.missed > 0 or found.moved > task.band(tolerance).bytes * _NEAR:
-        tried = (_attempt(task, tolerance, share) for share in _LARGEST_SHARES)
+    if found.missed > 0 or found.moved > task.band(task.goal).bytes * _NEAR:
+        tried = (_attempt(task, task.goal, share) for share in _LARGEST_SHARES)
         found = min(found, *tried, key=lambda one: one.score)
     for factor in _NARROWER:
         if found.missed > 0 and not task.is_over():
-            width = (tolerance * 100 + found.missed) / 100
+            width = task.goal + found.missed / 100
             found = min(found, _attempt(task, width * factor, 1.0), key=lambda one: one.score)
     return found if is_small(task.situation) else _shaken(task, found)
 
 
 def _shaken(task: _Task, found: _Found) -> _Found:
-    width = task.situation.selection.tolerance / 100 + found.missed / 100
+    width = task.goal + found.missed / 100
     bound = task.band(width).bytes
     if found.moved <= bound * _ENOUGH:
         return found
@@ -147,25 +167,24 @@ def _shaken(task: _Task, found: _Found) -> _Found:
         is_over=task.is_over,
     )
     layout = shake(found.layout, ground)
-    return min(found, _judge(layout), key=lambda one: one.score)
+    return min(found, _judge(task, layout), key=lambda one: one.score)
 
 
-def _judge(layout: Layout) -> _Found:
-    situation = layout.situation
-    missed = spread_of(situation.disks, layout.used) - situation.selection.tolerance
+def _judge(task: _Task, layout: Layout) -> _Found:
+    missed = spread_of(task.situation.disks, layout.used) - 100 * task.goal
     return _Found(layout, max(0.0, missed), layout.moved)
 
 
 def _attempt(task: _Task, width: float, largest_share: float) -> _Found:
-    before = spread_of(task.situation.disks, task.situation.used()) / 100
-    aim = max(0.0, width - 2 * _METADATA * max(0.0, before - width))
     board = Board(task.situation)
-    _fill(board, task.spans, task.band(aim), largest_share)
+    _fill(board, task.spans, task.band(width), largest_share)
     layout = Layout(task.situation, board.steps)
-    correct(layout, task.limits(aim), (3, 30), task.is_over)
-    save(layout, task.limits(aim), task.is_over)
-    correct(layout, task.limits(width * (1 - 1e-9)), (10**6,), task.is_over)
-    return _judge(layout)
+    limits = task.limits(width * (1 - 1e-9))
+    correct(layout, limits, (3, 30), task.is_over)
+    save(layout, limits, task.is_over)
+    correct(layout, limits, (10**6,), task.is_over)
+    tighten(layout, limits, task.is_over)
+    return _judge(task, layout)
 
 
 def _fill(board: Board, spans: Sequence[Span], band: Band, largest_share: float) -> None:
