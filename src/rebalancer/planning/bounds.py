@@ -32,6 +32,12 @@ class Band:
     fill_to: float
     bytes: float
 
+    def given_by(self, span: Span) -> float:
+        return max(0.0, span.used - max(span.floor, self.give_to * span.size))
+
+    def taken_by(self, span: Span) -> float:
+        return max(0.0, min(span.ceiling, self.fill_to * span.size) - span.used)
+
 
 def spans_of(situation: Situation) -> list[Span]:
     """Return what each disk could hold in the end: what it cannot give away, up to its reserve."""

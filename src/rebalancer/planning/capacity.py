@@ -54,4 +54,5 @@ def uncertainty(units: Iterable[Unit], total: int) -> float:
 
     File systems store small files inline or in blocks and keep inodes that are free again: hundreds of bytes a file.
     """
-    return _PER_FILE * sum(map(attrgetter("files"), units)) / (total or 1)
+    files: int = sum(map(attrgetter("files"), units))
+    return _PER_FILE * files / (total or 1)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from rebalancer.errors import UsageError
@@ -11,22 +11,27 @@ from rebalancer.planning.board import Board
 from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.document import check_plan
 from rebalancer.planning.explain import best_spread, coarseness, explain_limit, explain_shortfall
+from rebalancer.planning.layout import Layout
 from rebalancer.planning.left_behind import Remainder
 from rebalancer.planning.limits import Constraints
 from rebalancer.planning.order import cut_to_limit, waves_of
 from rebalancer.planning.plan import Move, Plan, PlannedDisk
 from rebalancer.planning.selection import Selection, Strategy
+from rebalancer.planning.settling import joined, outcome
 from rebalancer.planning.sifting import sift
 from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.planning.strategies.approach import Approach
 from rebalancer.planning.strategies.evacuate import EVACUATE
-from rebalancer.planning.strategies.even import EVEN
+from rebalancer.planning.strategies.even import EVEN, feasible
+from rebalancer.planning.strategies.even import is_reached as is_even
 from rebalancer.planning.strategies.gather import GATHER
 from rebalancer.planning.strategies.pack import PACK
 from rebalancer.planning.strategies.repair import REPAIR
 from rebalancer.planning.strategies.target import TARGET
 
 Patience = Callable[[], bool]
+
+_ROUNDS = 8  # of planning on from where a plan ends
 
 APPROACHES: Mapping[Strategy, Approach] = MappingProxyType(
     {
@@ -78,9 +83,11 @@ def _never() -> bool:
 def _attempt(request: _Request, *, spares_use: bool) -> tuple[Plan, bool]:
     """Return a plan and whether it reaches the goal."""
     remainder = Remainder()
-    situation = sift(request.inventory, request.selection, remainder, request.constraints, spares_use=spares_use)
     approach = APPROACHES[request.selection.strategy]
+    situation = _sifted(request, remainder, spares_use=spares_use)
     drawn = approach.draw(situation, request.is_over)
+    if approach is EVEN:
+        drawn = _settled(request, situation, drawn, spares_use=spares_use)
     kept = _within_limit(situation, approach, drawn)
     board = Board(situation)
     for step in kept:
@@ -90,6 +97,25 @@ def _attempt(request: _Request, *, spares_use: bool) -> tuple[Plan, bool]:
     if not is_reached:
         explain_shortfall(board, drawn[len(kept) :], approach.ceilings(board), remainder)
     return _plan(request, board, approach, remainder), is_reached
+
+
+def _sifted(request: _Request, remainder: Remainder, *, spares_use: bool) -> Situation:
+    return sift(request.inventory, request.selection, remainder, request.constraints, spares_use=spares_use)
+
+
+def _settled(request: _Request, situation: Situation, steps: list[Step], *, spares_use: bool) -> list[Step]:
+    """Go on from where steps end that miss the tolerance, until that finds nothing more."""
+    for _ in range(_ROUNDS):
+        reached = Layout(situation, steps).used
+        if not steps or is_even(situation, reached):
+            break
+        after = outcome(request.inventory, situation, steps)
+        later = _sifted(replace(request, inventory=after), Remainder(), spares_use=spares_use)
+        both = feasible(Layout(situation, joined(situation, steps, later, EVEN.draw(later, request.is_over))))
+        if spread_of(situation.disks, Layout(situation, both).used) >= spread_of(situation.disks, reached):
+            break
+        steps = both
+    return steps
 
 
 def _plan(request: _Request, board: Board, approach: Approach, remainder: Remainder) -> Plan:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from operator import mul
 
 from rebalancer.planning.board import Board, Receivers
 from rebalancer.planning.bounds import Band, Span, band_of, least_bytes_for_spread, least_spread, spans_of
@@ -21,6 +20,7 @@ from rebalancer.planning.strategies.shaking import Ground, shake
 _SMALL = 20_000  # units: up to here coarser variants are tried when the first misses the tolerance
 _LARGEST_SHARES = (0.6, 0.35, 0.2)  # of what a disk gives: the largest single unit in the variants
 _NARROWER = (0.85, 0.6, 0.3)  # of the spread reached: bands that are tried when the tolerance is out of reach
+_LEAST_GAIN = 0.02  # of what is above the tolerance: for less no plan that misses it moves anything
 _NEAR = 1.005  # times the bound: the variants are not needed
 _ENOUGH = 1.002  # times the bound: nearer than this no search goes
 
@@ -76,18 +76,25 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
         situation, spans, max(0.0, situation.selection.tolerance / 100 - _uncertainty(situation, spans)), is_over
     )
     found = _search(task)
-    steps = _feasible(found.layout)
+    steps = feasible(found.layout)
     if is_small(situation):
         better = enumerate_ends(situation, Outcome(found.missed, found.moved))
         steps = (
-            min((_feasible(Layout(situation, better)), steps), key=lambda one: _score(situation, one))
+            min((feasible(Layout(situation, better)), steps), key=lambda one: _score(situation, one))
             if better
             else steps
         )
-    return steps
+    return steps if _is_worth_it(situation, steps) else []
 
 
-def _feasible(layout: Layout) -> list[Step]:
+def _is_worth_it(situation: Situation, steps: Sequence[Step]) -> bool:
+    """Say whether the steps reach the tolerance, or at least take a little off what is missing."""
+    before = spread_of(situation.disks, situation.used()) - situation.selection.tolerance
+    missed, _ = _score(situation, steps)
+    return missed <= before * (1 - _LEAST_GAIN)
+
+
+def feasible(layout: Layout) -> list[Step]:
     """Return the steps to a layout in order; where some cannot be taken or it is not even, up to the best moment."""
     situation = layout.situation
     wanted = layout.steps()
@@ -132,12 +139,13 @@ def least_bytes(situation: Situation, used: Sequence[int]) -> int:
 def _uncertainty(situation: Situation, spans: Sequence[Span]) -> float:
     """Return how far, as a difference of levels, the disks may end from where the sizes of what moves put them."""
     band = band_of(spans, max(situation.selection.tolerance / 100, least_spread(spans)))
-    gives = [max(0.0, span.used - max(span.floor, band.give_to * span.size)) for span in spans]
-    takes = [max(0.0, min(span.ceiling, band.fill_to * span.size) - span.used) for span in spans]
-    parts = [uncertainty(stock.units, stock.total) for stock in situation.stocks]
-    mean = sum(map(mul, parts, gives)) / (sum(gives) or 1.0)
-    return max(part * given / span.size for part, given, span in zip(parts, gives, spans, strict=True)) + max(
-        mean * taken / span.size for taken, span in zip(takes, spans, strict=True)
+    gives = [band.given_by(span) for span in spans]
+    unsure = [
+        given * uncertainty(stock.units, stock.total) for given, stock in zip(gives, situation.stocks, strict=True)
+    ]
+    part = sum(unsure) / (sum(gives) or 1.0)
+    return max(amount / span.size for amount, span in zip(unsure, spans, strict=True)) + max(
+        part * band.taken_by(span) / span.size for span in spans
     )
 
 
@@ -189,8 +197,8 @@ def _attempt(task: _Task, width: float, largest_share: float) -> _Found:
 
 def _fill(board: Board, spans: Sequence[Span], band: Band, largest_share: float) -> None:
     """Let the fullest disk give its largest unit that fits to the emptiest, until nothing fits any more."""
-    gives = [int(span.used - max(span.floor, band.give_to * span.size)) for span in spans]
-    takes = [int(min(span.ceiling, band.fill_to * span.size) - span.used) for span in spans]
+    gives = [int(band.given_by(span)) for span in spans]
+    takes = [int(band.taken_by(span)) for span in spans]
     receivers = Receivers(board, takes)
     walks = {
         disk: Walk(board.situation.stocks[disk].sizes, int(surplus * largest_share))
