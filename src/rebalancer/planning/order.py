@@ -33,23 +33,35 @@ def arrange(situation: Situation, steps: Sequence[Step], *, keeps_spread: bool =
             continue
         if any(_drain(board, queues, pair, bounds, stretch) for pair in pairs[first:]):
             continue
-        swap = _swap(board, queues, bounds) if bounds is not None else ()
-        if not swap:
+        detour = _detour(board, queues, bounds) if bounds is not None else ()
+        if bounds is None or not detour:
             break
-        for step in swap:
+        for step in detour:
             board.take(step)
             _remove(queues, step)
+        bounds.follow(board)
     return board.steps
 
 
 class _Bounds:
-    """The highest and the lowest level at the start."""
+    """Levels between which the disks stay, as far apart as they were at the start."""
 
-    __slots__ = ("bottom", "top")
+    __slots__ = ("bottom", "spread", "top")
 
     def __init__(self, board: Board) -> None:
-        levels = [board.level(disk) for disk in range(len(board.used))]
+        levels = _levels(board)
         self.top, self.bottom = max(levels, default=0.0), min(levels, default=0.0)
+        self.spread = self.top - self.bottom
+
+    def follow(self, board: Board) -> None:
+        """Shift the bounds to where the disks are."""
+        levels = _levels(board)
+        if min(levels) < self.bottom:
+            self.bottom = min(levels)
+            self.top = self.bottom + self.spread
+        elif max(levels) > self.top:
+            self.top = max(levels)
+            self.bottom = self.top - self.spread
 
     def excess(self, board: Board, step: Step) -> float:
         """Return by how many bytes a step pushes its disks out of the bounds."""
@@ -62,8 +74,13 @@ class _Bounds:
     def allow(self, board: Board, step: Step) -> bool:
         return self.excess(board, step) <= _ERROR * board.situation.disks[step.destination].size
 
-    def hold(self, board: Board, disk: int) -> bool:
-        return self.bottom - _ERROR <= board.level(disk) <= self.top + _ERROR
+    def hold(self, board: Board) -> bool:
+        levels = _levels(board)
+        return max(levels) - min(levels) <= self.spread + _ERROR
+
+
+def _levels(board: Board) -> list[float]:
+    return [board.level(disk) for disk in range(len(board.used))]
 
 
 def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int], list[Step]]:
@@ -74,27 +91,32 @@ def _queues(situation: Situation, steps: Sequence[Step]) -> dict[tuple[int, int]
     return queues
 
 
-def _swap(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds) -> Sequence[Step]:
-    """Return two steps of which the second makes good what the first does to the bounds, the least harm first."""
+def _detour(board: Board, queues: dict[tuple[int, int], list[Step]], bounds: _Bounds) -> Sequence[Step]:
+    """Return a step out of the bounds that leaves the spread no worse, or two of which the second makes good the first.
+
+    The least harm is tried first.
+    """
     waiting = [step for queue in queues.values() for step in queue]
     harms = ((bounds.excess(board, step), step) for step in waiting if board.allows(step))
     for _, first in nsmallest(_TRIES, harms):
         board.take(first)
-        second = min((step for step in waiting if step != first and _mends(board, bounds, first, step)), default=None)
+        found = next((rest for rest in ((), *((step,) for step in waiting)) if _holds(board, bounds, rest)), None)
         board.undo()
-        if second is not None:
-            return first, second
+        if found is not None:
+            return first, *found
     return ()
 
 
-def _mends(board: Board, bounds: _Bounds, first: Step, second: Step) -> bool:
-    """Say whether the disks are within the bounds after both of two steps, the first of which has been taken."""
-    if not board.allows(second):
+def _holds(board: Board, bounds: _Bounds, rest: Sequence[Step]) -> bool:
+    """Say whether the rest, one step or none, can be taken and leaves the spread no worse than it was at the start."""
+    if any(step in board.steps[-1:] or not board.allows(step) for step in rest):
         return False
-    board.take(second)
-    is_mended = all(bounds.hold(board, disk) for disk in {*first[::2], *second[::2]})
-    board.undo()
-    return is_mended
+    for step in rest:
+        board.take(step)
+    is_held = bounds.hold(board)
+    for _ in rest:
+        board.undo()
+    return is_held
 
 
 def _remove(queues: dict[tuple[int, int], list[Step]], step: Step) -> None:
