@@ -5,7 +5,7 @@ from planning_lab import GB, array, carry_out, disk, moved, reason_for, titles, 
 
 from rebalancer.errors import UsageError
 from rebalancer.inventory.unit import Inventory
-from rebalancer.planning.limits import Begun, Constraints, ShareRule
+from rebalancer.planning.limits import Begun, Constraints, DiskRule, ShareRule
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection, Strategy
 
@@ -47,6 +47,18 @@ def test_an_evacuation_without_a_disk_and_a_gathering_without_a_folder_are_refus
         make_plan(inventory, Selection(strategy=Strategy.GATHER))
     with pytest.raises(UsageError, match="no disk has a unit"):
         make_plan(inventory, Selection(strategy=Strategy.GATHER, paths=("nowhere",)))
+
+
+def test_a_folder_that_is_only_on_a_disk_that_takes_no_part_stays_and_the_plan_says_so() -> None:
+    inventory = Inventory(
+        disks=(disk("a", 100 * GB, 30 * GB), disk("b", 100 * GB, 20 * GB)), units=(unit("a", "tv/show/1", 5 * GB),)
+    )
+    constraints = Constraints(disks=(DiskRule(disk="a", is_excluded=True),))
+
+    plan = make_plan(inventory, Selection(strategy=Strategy.GATHER, paths=("tv/show",)), constraints)
+
+    assert moved(plan) == []
+    assert reason_for(plan, "tv/show/1") == "a may not give, or takes no part"
 
 
 def test_a_gathered_folder_ends_on_the_disk_that_had_most_of_it() -> None:

@@ -24,7 +24,7 @@ from rebalancer.planning.strategies.approach import Approach
 from rebalancer.planning.strategies.evacuate import EVACUATE
 from rebalancer.planning.strategies.even import EVEN, feasible
 from rebalancer.planning.strategies.even import is_reached as is_even
-from rebalancer.planning.strategies.gather import GATHER
+from rebalancer.planning.strategies.gather import GATHER, check_paths, explain_absent
 from rebalancer.planning.strategies.pack import PACK
 from rebalancer.planning.strategies.repair import REPAIR
 from rebalancer.planning.strategies.target import TARGET
@@ -60,7 +60,7 @@ def make_plan(
     RefusedError for a named disk that cannot be used.
     """
     request = _Request(inventory, selection, constraints, patience or _never)
-    _check(selection)
+    _check(inventory, selection)
     plan, is_reached = _attempt(request, spares_use=True)
     if not is_reached and any(unit.in_use for unit in inventory.units):
         plan, _ = _attempt(request, spares_use=False)
@@ -92,6 +92,7 @@ def _attempt(request: _Request, *, spares_use: bool) -> tuple[Plan, bool]:
     board = Board(situation)
     for step in kept:
         board.take(step)
+    explain_absent(request.inventory, situation, remainder)
     explain_limit(situation, drawn[len(kept) :], remainder)
     is_reached = approach.is_reached(board)
     if not is_reached:
@@ -137,7 +138,7 @@ def _plan(request: _Request, board: Board, approach: Approach, remainder: Remain
     )
 
 
-def _check(selection: Selection) -> None:
+def _check(inventory: Inventory, selection: Selection) -> None:
     if not 0 <= selection.target_percent <= 100:
         raise UsageError(f"the target of {selection.target_percent:g} % is not a percentage from 0 to 100")
     if not (math.isfinite(selection.tolerance) and selection.tolerance >= 0):
@@ -146,6 +147,7 @@ def _check(selection: Selection) -> None:
         raise UsageError("evacuate needs to know which disks to empty: name them with --from")
     if (selection.strategy is Strategy.GATHER) != bool(selection.paths):
         raise UsageError("gather needs the folders to bring together, and only gather takes any: name them with --path")
+    check_paths(inventory, selection.paths)
     if selection.max_bytes is not None and selection.max_bytes < 0:
         raise UsageError("the limit of bytes for this run cannot be negative")
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rebalancer.errors import UsageError
-from rebalancer.inventory.unit import Unit
+from rebalancer.inventory.unit import Inventory, Unit
 from rebalancer.names import display
 from rebalancer.planning.board import Board
+from rebalancer.planning.left_behind import Remainder
 from rebalancer.planning.situation import Situation, Step
 from rebalancer.planning.strategies.approach import Approach, filled, indifferent
 from rebalancer.planning.strategies.placing import in_order, place_all, take_back
@@ -62,7 +63,7 @@ def _rank(board: Board, scattered: Scattered, disk: int) -> tuple[bool, int, int
 
 
 def _scattered(situation: Situation, path: str) -> Scattered:
-    """Find the units inside a folder; raises UsageError when there are none."""
+    """Find the units inside a folder, on the disks that take part."""
     found = Scattered()
     for disk, stock in enumerate(situation.stocks):
         for index, unit in enumerate(stock.units):
@@ -72,9 +73,23 @@ def _scattered(situation: Situation, path: str) -> Scattered:
     for unit in situation.staying:
         if unit.disk in position and _is_inside(unit, path):
             found.anchor(position[unit.disk], unit.size_bytes)
-    if not found.held:
-        raise UsageError(f"no disk has a unit at or below {display(path)}")
     return found
+
+
+def check_paths(inventory: Inventory, paths: Iterable[str]) -> None:
+    """Raise UsageError for a folder that no disk has, whether it takes part or not."""
+    for path in paths:
+        if not any(_is_inside(unit, path.strip("/")) for unit in inventory.units):
+            raise UsageError(f"no disk has a unit at or below {display(path)}")
+
+
+def explain_absent(inventory: Inventory, situation: Situation, remainder: Remainder) -> None:
+    """Note what was named and lies on a disk that gives nothing."""
+    giving = {disk.name for disk in situation.disks if disk.gives}
+    for path in situation.selection.paths:
+        for unit in inventory.units:
+            if unit.disk not in giving and _is_inside(unit, path.strip("/")):
+                remainder.add("absent", unit, f"{display(unit.disk)} may not give, or takes no part")
 
 
 def _is_inside(unit: Unit, path: str) -> bool:
