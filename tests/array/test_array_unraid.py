@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rebalancer.array import unraid
+from rebalancer.array.unraid import disks as unraid
+from rebalancer.array.unraid.ini import STATE, parse
 from rebalancer.array.disk import DiskStatus
 
 VAR = (
@@ -30,7 +31,7 @@ OTHERS = (
 
 
 def array(root: Path, disks: str, var: str | None = VAR) -> Path:
-    state = root / unraid.STATE
+    state = root / STATE
     state.mkdir(parents=True)
     (state / "disks.ini").write_bytes(disks.encode())
     if var is not None:
@@ -104,11 +105,11 @@ def test_no_cut_of_a_torn_file_makes_a_bad_disk_usable(tmp_path: Path) -> None:
     wanted = frozenset({"name", "device", "status", "type", "color", "fsStatus", "fsMountpoint"})
 
     for end in range(len(text)):
-        sections = unraid.parse(text[:end], wanted)
+        sections = parse(text[:end], wanted)
         judged = [unraid._candidate(name, values, tmp_path, "") for name, values in sections.items()]
 
         assert "disk3" not in [disk.name for disk in judged if disk is not None and disk.status is DiskStatus.OK]
 
 
 def test_the_token_of_the_web_interface_is_never_kept() -> None:
-    assert "SECRET" not in repr(unraid.parse(VAR, frozenset({"mdState", "fsState", "startMode"})))
+    assert "SECRET" not in repr(parse(VAR, frozenset({"mdState", "fsState", "startMode"})))

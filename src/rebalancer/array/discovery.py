@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from rebalancer import linux
-from rebalancer.array import directories, inspection, mergerfs, mounts, unraid
+from rebalancer.array import directories, inspection, mergerfs, mounts
 from rebalancer.array.candidate import Candidate
 from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.array.mounts import MountTable
+from rebalancer.array.unraid import disks as unraid
 from rebalancer.errors import RefusedError, UsageError
 from rebalancer.settings import Settings, check_path
 

@@ -1,23 +1,17 @@
 """The data disks of an Unraid array, as emhttpd describes them; what is unknown is never taken for good."""
 
 import re
-import time
 from pathlib import Path
 
 from rebalancer.array.candidate import Candidate
 from rebalancer.array.disk import DiskStatus
+from rebalancer.array.unraid.ini import STATE, read, read_flat
 
-STATE = "var/local/emhttp"
 _DISK_NAME = re.compile(r"disk([1-9]|[12]\d)", re.ASCII)
-_LINE = re.compile(r'([A-Za-z_][\w.]*)\s*=\s*(?:"([^"]*)"|([^"]*))\s*')
-_SECTION = re.compile(r'\[\s*"?([^"\]]*)"?\s*\]\s*')
 _DISK_KEYS = frozenset({"name", "device", "status", "type", "color", "fsStatus", "fsMountpoint"})
 _ARRAY_STATE = {"mdState": "STARTED", "fsState": "Started", "startMode": "Normal"}
 _EMPTY_SLOT = frozenset({"DISK_NP", "DISK_NP_DSBL"})
 _EMULATED = frozenset({"DISK_DSBL", "DISK_NP_MISSING", "DISK_WRONG", "DISK_DSBL_NEW"})
-_ATTEMPTS = 3
-
-Sections = dict[str, dict[str, str]]
 
 
 def is_unraid(root: Path) -> bool:
@@ -30,43 +24,10 @@ def data_disks(root: Path) -> tuple[Candidate, ...]:
     Empty slots, parity, pools and the flash stick are no data disks. Files that are missing, empty or torn
     give disks that are refused, or none.
     """
-    objection = _array_objection(_read(root / STATE / "var.ini", frozenset(_ARRAY_STATE)).get("", {}))
-    slots = _read(root / STATE / "disks.ini", _DISK_KEYS)
+    objection = _array_objection(read_flat(root / STATE / "var.ini", frozenset(_ARRAY_STATE)))
+    slots = read(root / STATE / "disks.ini", _DISK_KEYS)
     found = (_candidate(section, values, root, objection) for section, values in slots.items())
     return tuple(sorted((disk for disk in found if disk is not None), key=lambda disk: int(disk.name[4:])))
-
-
-def parse(text: str, wanted: frozenset[str]) -> Sections:
-    """Return the wanted keys by section, ``""`` before the first one; a line that cannot be read says nothing.
-
-    Only wanted keys are ever kept: var.ini holds the csrf_token.
-    """
-    sections: Sections = {}
-    current = sections.setdefault("", {})
-    for line in text.removeprefix("\ufeff").split("\n"):
-        stripped = line.strip()
-        if section := _SECTION.fullmatch(stripped):
-            current = sections.setdefault(section[1], {})
-        elif stripped.startswith("["):
-            current = {}  # a torn header: what follows belongs to nobody
-        elif (match := _LINE.fullmatch(stripped)) and match[1] in wanted:
-            current[match[1]] = match[2] if match[2] is not None else match[3].strip()
-    return sections
-
-
-def _read(path: Path, wanted: frozenset[str]) -> Sections:
-    """Read a file that emhttpd may be rewriting: one without its last line's end is read again."""
-    text = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            time.sleep(0.05)
-        try:
-            text = path.read_bytes().decode("utf-8", "replace")
-        except OSError:
-            continue
-        if text.endswith("\n"):
-            break
-    return parse(text, wanted)
 
 
 def _array_objection(values: dict[str, str]) -> str:

@@ -1,0 +1,1 @@
+"""What an Unraid server says of itself in its files, below a configurable root; nothing here writes."""

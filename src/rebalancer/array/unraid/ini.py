@@ -1,0 +1,52 @@
+"""Unraid's text files: quotes or none, CRLF, missing and torn; what cannot be read is left out, never guessed."""
+
+import re
+import time
+from pathlib import Path
+
+STATE = "var/local/emhttp"  # rewritten by emhttpd before each of its events
+CONFIG = "boot/config"
+
+_LINE = re.compile(r'([A-Za-z_][\w.]*)\s*=\s*(?:"([^"]*)"|([^"]*))\s*')
+_SECTION = re.compile(r'\[\s*"?([^"\]]*)"?\s*\]\s*')
+_ATTEMPTS = 3
+
+Sections = dict[str, dict[str, str]]
+
+
+def parse(text: str, wanted: frozenset[str]) -> Sections:
+    """Return the wanted keys by section, ``""`` before the first one; a line that cannot be read says nothing.
+
+    Only wanted keys are ever kept: var.ini holds the csrf_token.
+    """
+    sections: Sections = {}
+    current = sections.setdefault("", {})
+    for line in text.removeprefix("\ufeff").split("\n"):
+        stripped = line.strip()
+        if section := _SECTION.fullmatch(stripped):
+            current = sections.setdefault(section[1], {})
+        elif stripped.startswith("["):
+            current = {}  # a torn header: what follows belongs to nobody
+        elif (match := _LINE.fullmatch(stripped)) and match[1] in wanted:
+            current[match[1]] = match[2] if match[2] is not None else match[3].strip()
+    return sections
+
+
+def read(path: Path, wanted: frozenset[str]) -> Sections:
+    """Read a file that emhttpd may be rewriting: one without its last line's end is read again."""
+    text = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(0.05)
+        try:
+            text = path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if text.endswith("\n"):
+            break
+    return parse(text, wanted)
+
+
+def read_flat(path: Path, wanted: frozenset[str]) -> dict[str, str]:
+    """Return the wanted keys of a file without sections; empty for one that is missing."""
+    return read(path, wanted).get("", {})

@@ -1,0 +1,32 @@
+"""What every guard is: something that looks and says "not now", with a reason and its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rebalancer.array.disk import Disk
+from rebalancer.guards.hold import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a guard looks at: when it is (seconds, monotonic), the disks at work, and the processes that are ours."""
+
+    at: float
+    root: Path  # where the host's own files are looked up
+    disks: Sequence[Disk]
+    own: frozenset[int] = frozenset()  # process numbers: the supervisor and everything below it
+
+
+class Guard(Protocol):
+    """One condition. It may remember what it saw, so each execution has its own."""
+
+    name: str
+
+    def look(self, moment: Moment) -> Hold | None:
+        """Return why work must not start or go on now; None when nothing speaks against it.
+
+        What it cannot find out is a reason to hold, in words, when the host is one on which it must be known.
+        """
+        ...
