@@ -131,6 +131,7 @@ def test_three_units_that_only_rotate_would_leave_the_disks_less_even_for_two_st
     situation = situation_of(ring)
     rotation = [Step(0, 0, 1), Step(1, 0, 2), Step(2, 0, 0)]
 
+    assert Sequencer(situation, rotation[:1]).find() is None
     assert Sequencer(situation, rotation).find() is None
     assert Sequencer(situation, rotation, keeps_spread=False).find() is not None
     assert Sequencer(situation, [Step(0, 0, 1), Step(1, 0, 0)]).find() is not None
