@@ -13,3 +13,6 @@ class GuardOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     min_memory: int | None = None  # bytes that must be available; None: not looked at
     max_disk_activity: int | None = None  # bytes per second of others on one of the disks; None: not looked at
     max_streams: int | None = None  # files of the disks that others have open; None: not looked at
+
+
+EVERY_GUARD = GuardOptions()  # none ignored, no thresholds but the host's own
