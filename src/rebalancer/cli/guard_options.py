@@ -11,9 +11,8 @@ from rebalancer import quantities
 from rebalancer.cli.options import Decorator, parsed
 from rebalancer.cli.selecting import is_typed
 from rebalancer.errors import UsageError
-from rebalancer.guards.kinds import NAMES as GUARDS
+from rebalancer.guards.options import NAMES as GUARDS
 from rebalancer.guards.options import GuardOptions
-from rebalancer.schedules import validation
 
 Command = Callable[..., Any]
 
@@ -46,7 +45,8 @@ def guard_changes(command: Command) -> Command:
 
 
 def _guard(text: str, *, field: str) -> str:
-    validation.check_guard_name(text, field=field)
+    if text not in GUARDS:
+        raise UsageError(f"{field}: {text!r} is no guard; there are {', '.join(GUARDS)}")
     return text
 
 
@@ -56,6 +56,8 @@ def _complete_guard(_context: click.Context, _parameter: click.Parameter, begun:
 
 def _in_range(name: str, parse: Callable[..., float]) -> Callable[..., float]:
     def parse_in_range(text: str, *, field: str) -> float:
+        from rebalancer.schedules import validation  # which knows the time zones too: not for --help
+
         value = parse(text, field=field)
         validation.check_range(name, value, called=field)
         return value

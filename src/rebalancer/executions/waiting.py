@@ -11,7 +11,7 @@ from rebalancer.errors import NotNowError, RebalancerError
 from rebalancer.executions.job import Job
 from rebalancer.executions.locks import lock_disks
 from rebalancer.guards.hold import Hold, in_words
-from rebalancer.guards.kinds import NAMES
+from rebalancer.guards.options import NAMES
 
 _LOOK_EVERY = 2.0  # seconds between two looks at what holds it
 _POLL = 0.1  # seconds between two looks at the request to stop

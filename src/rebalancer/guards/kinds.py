@@ -1,4 +1,4 @@
-"""All kinds of guards by name, and those that an execution has."""
+"""How each kind of guard is made, and those that one execution has."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from rebalancer.guards.temperature import TemperatureGuard
 
 Factory = Callable[[GuardOptions], Guard | None]  # None: these options give it nothing to look at
 
-#: name -> how it is made, in the order in which holds are shown; the name is what --ignore-guard takes
+#: name -> how it is made, in the order of `options.NAMES`
 KINDS: dict[str, Factory] = {
     "array-state": lambda _: ArrayStateGuard(),
     "disk-errors": lambda _: DiskErrorsGuard(),
@@ -24,16 +24,15 @@ KINDS: dict[str, Factory] = {
     "other-movers": lambda _: OtherMoversGuard(),
     "backups": lambda _: BackupsGuard(),
     "temperature": lambda options: TemperatureGuard(maximum=options.max_temperature, cool_down=options.cool_down),
-    # processor, memory, disk-activity, streams: each None while its threshold is None
+    # processor, memory, disk-activity, streams: None while the option that is its threshold is None
 }
-IDLE = "idle"  # chosen by the schedule, not by its guard options
-NAMES = (*KINDS, IDLE)
+_IDLE = "idle"  # chosen by the schedule, not by its guard options
 
 
 def guards_for(options: GuardOptions, *, only_when_idle: bool = False) -> list[Guard]:
     """Return fresh guards for one execution, without those that it ignores."""
     made = [factory(options) for name, factory in KINDS.items() if name not in options.ignored]
     guards = [guard for guard in made if guard is not None]
-    if only_when_idle and IDLE not in options.ignored:
+    if only_when_idle and _IDLE not in options.ignored:
         guards.append(IdleGuard())
     return guards

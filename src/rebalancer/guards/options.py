@@ -2,6 +2,19 @@
 
 from msgspec import Struct
 
+#: what --ignore-guard takes, in the order in which holds are shown; `kinds` says how each is made
+NAMES = (
+    "array-state",
+    "disk-errors",
+    "parity",
+    "mover",
+    "other-movers",
+    "backups",
+    "temperature",
+    # processor, memory, disk-activity, streams
+    "idle",
+)
+
 
 class GuardOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which guards look, and from which value on they hold. Temperatures in degrees Celsius, percents from 0 to 100."""

@@ -82,7 +82,7 @@ def _process(pid: int) -> Process | None:
 def words_of(arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Return ``("mover", "start")`` for ``/bin/bash /usr/local/sbin/mover start``."""
     name, rest = os.path.basename(arguments[0]).lstrip("-"), arguments[1:]
-    if _INTERPRETERS.fullmatch(name):
+    if _INTERPRETERS.fullmatch(name) and not {"-c", "-m", "-e"} & set(rest[:1]):
         position = next((at for at, word in enumerate(rest) if not word.startswith("-")), None)
         if position is not None:
             return os.path.basename(rest[position]), *rest[position + 1 :]

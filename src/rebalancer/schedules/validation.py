@@ -8,8 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from rebalancer.errors import UsageError
-from rebalancer.guards.kinds import NAMES
-from rebalancer.guards.options import GuardOptions
+from rebalancer.guards.options import NAMES, GuardOptions
 from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.quantities import format_duration, parse_reserve
 from rebalancer.schedules.expression import parse_expression
@@ -141,13 +140,8 @@ def check_suspension(suspension: Suspension) -> None:
 def check_guards(guards: GuardOptions) -> None:
     """Raise UsageError for a threshold that is out of range, or a guard that there is not."""
     _check_ranges(guards, GUARD_RANGES)
-    for name in guards.ignored:
-        check_guard_name(name, field="ignored")
-
-
-def check_guard_name(name: str, *, field: str) -> None:
-    if name not in NAMES:
-        raise UsageError(f"{field}: {name!r} is no guard; there are {', '.join(NAMES)}")
+    if unknown := set(guards.ignored) - set(NAMES):
+        raise UsageError(f"ignored: {min(unknown)!r} is no guard; there are {', '.join(NAMES)}")
 
 
 def check_selection(selection: Selection) -> None:
