@@ -18,7 +18,7 @@ def test_a_waiting_execution_says_what_holds_it() -> None:
     assert standing_of(HELD) == "held: disk2 is in use"
     assert sentences_of(HELD) == [
         "started by cron for 2026-11-23T03:15:00+01:00, attempt 2",
-        "waited 0.0 s before it could begin",
+        "waited 0.0 s for what held it",
         "it is pending",
     ]
 

@@ -55,7 +55,7 @@ def _what_held_it(execution: ScheduleExecution) -> Iterator[str]:
     """Yield how long it waited and paused; of one that still does, until it last noted something."""
     waited, paused = _spans(execution.timeline, _WAITING), _spans(execution.timeline, _PAUSED)
     if waited:
-        yield f"waited {format_duration(sum(waited))} before it could begin"
+        yield f"waited {format_duration(sum(waited))} for what held it"
     if paused:
         times = "once" if len(paused) == 1 else f"{len(paused)} times"
         in_all = "" if len(paused) == 1 else " in all"
