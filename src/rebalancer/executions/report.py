@@ -87,7 +87,7 @@ def long_hold_of(
         level=Level.WARNING,
         title=f"{_name(execution)} {'has paused' if begun else 'has waited'} for {format_duration(seconds)}",
         summary=_short("; ".join(reasons)),
-        details=(*(f"Held: {_short(reason)}" for reason in reasons), until, _more(execution)),
+        details=(until, _more(execution)),
     )
     return Occasion.HELD, notification
 
@@ -96,8 +96,8 @@ def emergency_of(verdicts: Sequence[Verdict], *, actor: str, hold_reason: str | 
     """Return what is told of an emergency stop, once for all that it stopped."""
     stopped = sum(one.verdict is Ending.STOPPED for one in verdicts)
     others = [one for one in verdicts if one.verdict not in {Ending.STOPPED, Ending.WAS_NOT_RUNNING}]
-    still = f"; {_count(len(others), 'has', 'have')} not ended yet" if others else ""
-    lines = [_short(f"{_stopped_name(one)}: {one.verdict.value} {one.detail}".strip()) for one in verdicts]
+    still = f"; {len(others)} may not have ended" if others else ""
+    lines = [_short(": ".join(filter(None, (one.execution_id, one.verdict.value, one.detail)))) for one in verdicts]
     held: tuple[str, ...] = ()
     if hold_reason is not None:
         held = (
@@ -108,7 +108,11 @@ def emergency_of(verdicts: Sequence[Verdict], *, actor: str, hold_reason: str | 
         level=Level.ALERT,
         title="Emergency stop",
         summary=f"{_count(stopped, 'run was', 'runs were')} stopped by {actor}{still}",
-        details=(*lines[:_MOST_VERDICTS], *held, "Files are whole: each is complete on one of its disks."),
+        details=(
+            *lines[:_MOST_VERDICTS],
+            *held,
+            "Every file is complete on one of its disks; the next run finishes what was begun.",
+        ),
     )
     return Occasion.EMERGENCY, notification
 
@@ -149,7 +153,7 @@ def _ended_in_part(execution: ScheduleExecution, next_run: str) -> Notification:
 
 
 def _failed(execution: ScheduleExecution, next_run: str) -> Notification:
-    words = "was lost" if execution.cause == LOST else "failed"
+    words = "broke off" if execution.cause == LOST else "failed"
     tries = (f"It was tried {execution.attempt} times.",) if execution.attempt > 1 else ()
     return Notification(
         level=Level.ALERT,
@@ -158,7 +162,7 @@ def _failed(execution: ScheduleExecution, next_run: str) -> Notification:
         details=(
             *tries,
             *_figures(execution),
-            "No file is lost: each is complete on one of its disks, and the next run goes on from there.",
+            "No original went before its copy was proven; the next run goes on from there.",
             *_next(next_run),
             _more(execution),
         ),
@@ -218,10 +222,6 @@ def _more(execution: ScheduleExecution) -> str:
 
 def _name(execution: ScheduleExecution) -> str:
     return "Rebalance by hand" if execution.schedule_id == _BY_HAND else f"Rebalance {execution.schedule_id}"
-
-
-def _stopped_name(verdict: Verdict) -> str:
-    return verdict.execution_id or "records"
 
 
 def _moved(execution: ScheduleExecution) -> str:

@@ -19,8 +19,8 @@ def masked(text: str, addresses: Iterable[str]) -> str:
 
 def scheme_of(address: str) -> str:
     """Return the part of an address that is no secret: ``discord``."""
-    scheme = address.partition("://")[0]
-    return scheme if scheme.isalnum() else "unknown"
+    scheme, mark, _ = address.partition("://")
+    return scheme if mark and scheme.isalnum() else "unknown"
 
 
 def _pieces(address: str) -> set[str]:
