@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from records_lab import execution
 
+from rebalancer import records
 from rebalancer.executions import report
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, LeftFile, ScheduleExecution
 from rebalancer.executions.report import REASONS_TOLD
@@ -141,3 +142,13 @@ def test_an_emergency_stop_says_what_has_ended_and_what_may_not_have() -> None:
     assert notification.summary == "1 run was stopped by root; 1 may not have ended"
     assert notification.details[:2] == ("a-nightly: stopped", f"b-weekly: kill pending: {stuck}")
     assert not any("release" in line for line in notification.details)
+
+
+def test_a_name_that_is_no_text_can_be_told_all_the_same() -> None:
+    stuck = "process 4711 is waiting for /mnt/disk3/caf\udce9\x1b[2J"
+    verdict = Verdict(execution_id="a", schedule_id="a", verdict=Ending.KILL_PENDING, seconds=2, detail=stuck)
+
+    notification = report.emergency_of([verdict], actor="root", hold_reason="")[1]
+
+    assert rb"/mnt/disk3/caf\\xe9\\x1b[2J" in records.encode(notification)
+    assert "Nothing new starts: no reason given" in notification.details

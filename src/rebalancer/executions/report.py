@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from rebalancer import names
 from rebalancer.errors import ExitCode
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.settle import LOST
@@ -107,7 +108,7 @@ def emergency_of(verdicts: Sequence[Verdict], *, actor: str, hold_reason: str | 
     notification = Notification(
         level=Level.ALERT,
         title="Emergency stop",
-        summary=f"{_count(stopped, 'run was', 'runs were')} stopped by {actor}{still}",
+        summary=_short(f"{_count(stopped, 'run was', 'runs were')} stopped by {actor}{still}"),
         details=(
             *lines[:_MOST_VERDICTS],
             *held,
@@ -237,4 +238,6 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _short(sentence: str) -> str:
+    """Return a sentence that is safe to show and to send on, whatever names it holds."""
+    sentence = names.display(sentence)
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1]}…"
