@@ -70,6 +70,16 @@ def test_without_a_word_in_the_settings_a_success_reaches_the_monitor_only(told:
     assert last.startswith("Rebalance nightly finished\n4 files, 4.19 MB moved")
 
 
+def test_the_end_of_a_short_run_never_reaches_the_monitor_before_its_start(told: Told) -> None:
+    told.receiver.answers["/ping/start"] = 503
+    told.schedule(above_percent=90.0)
+
+    execution = told.fire()
+
+    assert execution.duration_seconds < 1
+    assert told.pings == ["/ping/start", "/ping/start", "/ping/start", "/ping"]
+
+
 def test_what_stayed_is_told_as_a_warning_with_the_reason(told: Told) -> None:
     told.schedule()
     put_in_the_way(told, 0, 1, 2, 3, 4, 5, 6)
