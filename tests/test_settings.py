@@ -164,7 +164,7 @@ def test_without_a_word_everything_but_success_is_told() -> None:
         ('[notify.pings]\nnightly = "https://host/t0k3n x"', "notify: pings: nightly: an address is written like"),
         ('[notify.pings]\nnightly = "https://host:99999/t0k3n"', "notify: pings: nightly: an address is written like"),
         ('[notify.pings]\n"https://host/t0k3n" = "nightly"', "notify: pings: the id of a schedule comes before each"),
-        ("[notify.pings]\nnightly = 5", "notify: pings"),
+        ("[notify.pings]\nnightly = 5", "notify: pings: expected str | array, got int"),
     ],
 )  # fmt: skip
 def test_settings_of_notifications_are_refused_without_showing_an_address(

@@ -166,7 +166,9 @@ def _checked(values: dict[str, Any], path: Path) -> Settings:
 
 def _explain(message: str) -> str:
     what, _, where = message.partition(" - at `$")
-    key = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", where.strip("`.")).replace(".", ": ")
+    key = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", where.strip("`.").replace("[...]", "")).replace(
+        ".", ": "
+    )
     if unknown := re.search(r"unknown field `(.*)`", what):
         name = "that is an address" if "://" in unknown[1] else repr(unknown[1])  # a secret in the wrong place
         return f"unknown key {name}" + (f" in {key}" if key else "")

@@ -45,7 +45,7 @@ def command() -> None:
 @global_options
 @click.pass_obj
 def test(session: Session) -> ExitCode:
-    """Send a test through every channel that is set up, and say what came of each."""
+    """Send a test by every channel and say what came of it."""
     delivered = session.engine().teller.test()
     if session.is_json:
         output.print_json(delivered)
