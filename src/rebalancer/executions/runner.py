@@ -165,7 +165,8 @@ class _Run:
         try:
             supervision.work()
             self.facts = supervision.facts
-        except CancelledError:
+        except CancelledError as error:  # while it scanned or planned
+            self.timeline.add("asked to stop", str(error))
             self.facts = replace(supervision.facts, is_cancelled=True)
         except RebalancerError as error:
             self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)
