@@ -7,6 +7,7 @@ from lab.originals import Entry, difference, snapshot, snapshot_array
 from lab.pools import pool
 from lab.program import Ran, Running, command_line, environment, run, start
 from lab.trees import ODD_NAMES, write_deep_folders, write_tree
+from lab.unraid import mend, set_values, unraid_server
 
 __all__ = [
     "ODD_NAMES",
@@ -30,12 +31,15 @@ __all__ = [
     "lacking_pools",
     "lacking_root",
     "lacking_tools",
+    "mend",
     "pool",
     "remount_read_only",
     "run",
+    "set_values",
     "snapshot",
     "snapshot_array",
     "start",
+    "unraid_server",
     "used_percent",
     "write_deep_folders",
     "write_tree",
