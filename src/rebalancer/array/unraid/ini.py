@@ -17,11 +17,15 @@ Sections = dict[str, dict[str, str]]
 def parse(text: str, wanted: frozenset[str]) -> Sections:
     """Return the wanted keys by section, ``""`` before the first one; a line that cannot be read says nothing.
 
-    Only wanted keys are ever kept: var.ini holds the csrf_token.
+    Only wanted keys are ever kept: var.ini holds the csrf_token. A last line without its end may be half a value:
+    it counts only when its quotes are closed.
     """
     sections: Sections = {}
     current = sections.setdefault("", {})
-    for line in text.removeprefix("\ufeff").split("\n"):
+    *lines, last = text.removeprefix("\ufeff").split("\n")
+    if last.rstrip().endswith('"'):
+        lines.append(last)
+    for line in lines:
         stripped = line.strip()
         if section := _SECTION.fullmatch(stripped):
             current = sections.setdefault(section[1], {})
@@ -33,8 +37,13 @@ def parse(text: str, wanted: frozenset[str]) -> Sections:
 
 
 def read(path: Path, wanted: frozenset[str]) -> Sections:
-    """Read a file that emhttpd may be rewriting: one without its last line's end is read again."""
-    text = ""
+    """Return the wanted keys of a file by section; none of one that is missing or cannot be read."""
+    return parse(read_text(path) or "", wanted)
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file that emhttpd may be rewriting: one without its last line's end is read again; None: unreadable."""
+    text = None
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(0.05)
@@ -44,7 +53,7 @@ def read(path: Path, wanted: frozenset[str]) -> Sections:
             continue
         if text.endswith("\n"):
             break
-    return parse(text, wanted)
+    return text
 
 
 def read_flat(path: Path, wanted: frozenset[str]) -> dict[str, str]:
