@@ -25,7 +25,8 @@ def find_disks(*, root: Path, settings: Settings, named: Sequence[str]) -> tuple
     """
     table = mounts.read(root)
     found = _candidates(root, settings, named, table)
-    candidates = directories.with_names(_as_unraid_says(found, root))
+    said = _as_unraid_says(found, root) if unraid.is_unraid(root) else mergerfs.as_pools_say(found, table)
+    candidates = directories.with_names(said)
     _refuse_overlapping_folders(candidates)
     disks = [inspection.inspect(candidate, table, root=root) for candidate in candidates]
     return _without_twins(disks, table)
