@@ -43,7 +43,7 @@ def set_values(path: Path, section: str, **values: str) -> None:
     head, body, tail = _parts(path.read_bytes().decode(), section)
     for key, value in values.items():
         body, count = re.subn(
-            rf'^{re.escape(key)}=("?).*?("?)$',
+            rf'^{re.escape(key)}=("?).*?("?\r?)$',
             lambda found, key=key, value=value: f"{key}={found[1]}{value}{found[2]}",  # type: ignore[misc]
             body,
             flags=re.MULTILINE,

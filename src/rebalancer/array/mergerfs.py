@@ -118,4 +118,4 @@ def _candidate(match: re.Match[str]) -> Candidate:
 
 
 def _bytes(number: str, unit: str) -> int:
-    return int(number) * 1024 ** _POWERS[unit.upper()]
+    return int(number) * int(1024 ** _POWERS[unit.upper()])

@@ -23,9 +23,7 @@ def parse(text: str, wanted: frozenset[str]) -> Sections:
     sections: Sections = {}
     current = sections.setdefault("", {})
     *lines, last = text.removeprefix("\ufeff").split("\n")
-    if last.rstrip().endswith('"'):
-        lines.append(last)
-    for line in lines:
+    for line in lines if is_torn(text) else [*lines, last]:
         stripped = line.strip()
         if section := _SECTION.fullmatch(stripped):
             current = sections.setdefault(section[1], {})
@@ -34,6 +32,13 @@ def parse(text: str, wanted: frozenset[str]) -> Sections:
         elif (match := _LINE.fullmatch(stripped)) and match[1] in wanted:
             current[match[1]] = match[2] if match[2] is not None else match[3].strip()
     return sections
+
+
+def is_torn(text: str) -> bool:
+    """Say whether a text ends in the middle of a line: the last one has no end, and is no whole value in quotes."""
+    last = text.rpartition("\n")[2].strip()
+    match = _LINE.fullmatch(last)
+    return bool(last) and (match is None or match[2] is None)
 
 
 def read(path: Path, wanted: frozenset[str]) -> Sections:
