@@ -43,10 +43,10 @@ def test_rules_for_shares_and_disks_are_read(tmp_path: Path) -> None:
     loaded = settings.load(path)
 
     movies, vms = loaded.shares["movies"], loaded.shares["vms"]
-    assert (movies.include, movies.exclude, movies.split_depth, movies.floor_bytes) == (
+    assert (movies.include, movies.exclude, movies.split_depth, movies.space_to_leave.size) == (
         ("disk1", "disk2"), ("disk2",), 1, 50 * 10**9,
     )  # fmt: skip
-    assert (vms.locked, vms.split_depth, vms.floor_bytes) == (True, None, 0)
+    assert (vms.locked, vms.split_depth, vms.space_to_leave.size) == (True, None, 0)
     third, fourth = loaded.limits["disk3"], loaded.limits["disk4"]
     assert (third.excluded, third.gives, third.floor_bytes) == (True, True, 0)
     assert (fourth.gives, fourth.receives, fourth.floor_bytes) == (False, False, 10 * 10**9)

@@ -13,12 +13,13 @@ from msgspec import structs
 
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
+from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RebalancerError, RefusedError, UsageError
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
 from rebalancer.executions.cleanup import clean_up
-from rebalancer.executions.constraining import constraints_of
+from rebalancer.executions.constraining import constraints_of, unit_depths
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
@@ -126,12 +127,19 @@ class Engine:
         for disk in self.disks():
             if disk.is_usable and not disk.is_folder:
                 flush(disk)
-        return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
+        return scan(
+            self.disks(),
+            depth=selection.unit_depth,
+            share_depths=unit_depths(self.settings, read_server(self.root)),
+            now=time.time(),
+            cancel=cancel,
+            on_progress=on_progress,
+        )
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched."""
+        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched."""
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
-        constraints = constraints_of(self.settings, inventory.disks, unfinished)
+        constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
         return make_plan(
             inventory, self._with_settings(selection), constraints, patience=lambda: time.monotonic() > until

@@ -42,13 +42,14 @@ class ShareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     include: tuple[str, ...] = ()  # names of disks; empty: every disk
     exclude: tuple[str, ...] = ()
-    locked: bool = False
+    locked: bool | None = None  # False: it moves although the server's own settings speak against it
     split_depth: int | None = None  # None: may be split anywhere; 0: stays; N: a folder N below the share is one unit
-    floor: str | None = None  # stays free on every disk that receives some of it
+    floor: str | None = None  # stays free on every disk that receives some of it: a size, or a part of the disk
 
     @property
-    def floor_bytes(self) -> int:
-        return 0 if self.floor is None else parse_size(self.floor)
+    def space_to_leave(self) -> Reserve:
+        """The floor; nothing when there is none."""
+        return Reserve() if self.floor is None else parse_reserve(self.floor)
 
 
 class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shares: dict[str, ShareSettings] = field(default_factory=dict, name="share")
     limits: dict[str, LimitSettings] = field(default_factory=dict)  # by the disk's name
     pinned: tuple[str, ...] = ()  # globs: what they match never moves
+    movable: tuple[str, ...] = ()  # globs over the paths that the server's own settings name: these do not hold it
     keep_together: tuple[tuple[str, ...], ...] = ()  # groups of globs: what they match moves as one
     notify: NotifySettings = NotifySettings()
 
@@ -201,14 +203,16 @@ def _check_rules(settings: Settings, path: Path) -> None:
         if not name or "/" in name:
             raise UsageError(f"{where}: a share is a top-level folder such as movies")
         if share.floor is not None:
-            parse_size(share.floor, field=f"{where}: floor")
+            parse_reserve(share.floor, field=f"{where}: floor")
         if share.split_depth is not None and share.split_depth < 0:
             raise UsageError(f"{where}: split_depth: folders below the share cannot be fewer than 0")
     for name, limit in settings.limits.items():
         if limit.floor is not None:
             parse_size(limit.floor, field=f"{path}: limits {name!r}: floor")
-    if any(not glob.strip("/") for group in (settings.pinned, *settings.keep_together) for glob in group):
-        raise UsageError(f"{path}: pinned, keep_together: an empty pattern matches nothing")
+    if any(
+        not glob.strip("/") for group in (settings.pinned, settings.movable, *settings.keep_together) for glob in group
+    ):
+        raise UsageError(f"{path}: pinned, movable, keep_together: an empty pattern matches nothing")
 
 
 def _check_notify(notify: NotifySettings, where: str) -> None:

@@ -8,6 +8,7 @@ from lab.pools import pool
 from lab.program import Ran, Running, command_line, environment, run, start
 from lab.receivers import HANGS, Call, Receiver, calls_of, put_script, receiver
 from lab.trees import ODD_NAMES, write_deep_folders, write_tree
+from lab.unraid import mend, set_values, unraid_server
 
 __all__ = [
     "HANGS",
@@ -35,14 +36,17 @@ __all__ = [
     "lacking_pools",
     "lacking_root",
     "lacking_tools",
+    "mend",
     "pool",
     "put_script",
     "receiver",
     "remount_read_only",
     "run",
+    "set_values",
     "snapshot",
     "snapshot_array",
     "start",
+    "unraid_server",
     "used_percent",
     "write_deep_folders",
     "write_tree",
