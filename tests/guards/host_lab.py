@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.processes import wait_until
 from rebalancer.array.disk import Disk
+from rebalancer.executions.process_table import everybody
 from rebalancer.guards.guard import Guard, Moment
 from rebalancer.guards.hold import Hold
 from rebalancer.guards.processes import Processes
@@ -80,7 +81,8 @@ class Host:
         return Disk(name=name, path=str(self.root / "mnt" / name), size_bytes=100, used_bytes=50)
 
     def moment(self, *names: str, own: Sequence[int] = ()) -> Moment:
-        mine = frozenset({os.getpid(), *own})
+        """Return a moment in which only what this test started is there: others may test on the machine as well."""
+        mine = frozenset(set(everybody()) - _started() | {os.getpid(), *own})
         disks = [self.disk(name) for name in names or ("disk1", "disk2", "disk3")]
         return Moment(at=time.monotonic(), root=self.root, disks=disks, own=mine, others=Processes(mine))
 
@@ -91,6 +93,18 @@ class Host:
         """Return why the guard holds; empty when it does not."""
         hold = self.look(guard, *names)
         return "" if hold is None else hold.reason
+
+
+def _started() -> set[int]:
+    """Return the processes that descend from this one."""
+    parents = {pid: facts.parent for pid, facts in everybody().items()}
+    found, waiting = set[int](), [os.getpid()]
+    while waiting:
+        parent = waiting.pop()
+        new = {pid for pid, its_parent in parents.items() if its_parent == parent}
+        found |= new
+        waiting += new
+    return found
 
 
 @contextmanager

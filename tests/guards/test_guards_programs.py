@@ -47,12 +47,11 @@ def test_a_script_has_its_own_name(line: str, words: str) -> None:
     assert words_of(tuple(line.split())) == tuple(words.split())
 
 
-def test_our_own_programs_are_not_among_the_others() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+def test_our_own_programs_are_not_among_the_others(bin_folder: Path) -> None:
+    with program(bin_folder, "worker") as child:
         seen = Processes(frozenset({os.getpid()})).get(child.pid)
         unseen = Processes(frozenset({os.getpid(), child.pid})).get(child.pid)
         parent = seen.parent if seen is not None else 0
-        child.communicate(b"\n")
 
     assert parent == os.getpid()
     assert unseen is None
