@@ -1,0 +1,56 @@
+"""Files behind loop devices, such as docker.img and libvirt.img: the kernel holds them, no process has them open."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rebalancer import linux
+from rebalancer.inventory import mount_views
+
+_BLOCK = "/sys/block"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A file behind a loop device."""
+
+    device: int  # st_dev of the file
+    inode: int
+    loop: str  # "loop2"
+    path: str  # as the kernel names the file; surrogate-escaped
+    point: str  # where the loop device is mounted; empty when it is not
+    is_written: bool
+
+
+def images() -> Iterator[Image]:
+    """Yield every file behind a loop device (losetup(8)); those that cannot be told apart from others are passed over."""
+    with suppress(OSError):
+        for loop in sorted(name for name in os.listdir(_BLOCK) if name.startswith("loop")):
+            with suppress(OSError):  # none is behind it
+                path = _line(f"{_BLOCK}/{loop}/loop/backing_file")
+                device, inode, is_written = _file_of(loop, path)
+                yield Image(device, inode, loop, path, _point_of(loop), is_written)
+
+
+def _file_of(loop: str, path: str) -> tuple[int, int, bool]:
+    """Return st_dev, st_ino and whether it is written to; without the right to ask the device, its path must do."""
+    try:
+        fd = os.open(f"/dev/{loop}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino, _line(f"{_BLOCK}/{loop}/ro") == "0"
+    try:
+        return linux.loop_backing(fd)
+    finally:
+        os.close(fd)
+
+
+def _point_of(loop: str) -> str:
+    device = _line(f"{_BLOCK}/{loop}/dev")
+    return next((row.point for row in mount_views.read("self").values() if row.device == device), "")
+
+
+def _line(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return file.read().removesuffix("\n")
