@@ -8,10 +8,10 @@ from rebalancer.array.disk import Disk
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 from rebalancer.inventory import mount_views, open_files
-from rebalancer.inventory.mount_views import View
+from rebalancer.inventory.mount_views import Rows
 from rebalancer.inventory.open_files import User
 
-_EVERY = 5.0  # seconds between two looks at all processes; in between the last answer stands
+_EVERY = 10.0  # seconds between two looks at all processes; in between the last answer stands
 _NAMED = 3  # files named in the reason
 
 
@@ -78,12 +78,12 @@ def _streams(moment: Moment) -> dict[str, User]:
 
 
 def _grounds(disks: Sequence[Disk]) -> list[_Ground]:
-    view = mount_views.read("self")
-    return [_ground(disk, view) for disk in disks]
+    rows = mount_views.read("self")
+    return [_ground(disk, rows) for disk in disks]
 
 
-def _ground(disk: Disk, view: View) -> _Ground:
-    row = mount_views.over(view, os.path.normpath(disk.path))
+def _ground(disk: Disk, rows: Rows) -> _Ground:
+    row = mount_views.over(rows, os.path.normpath(disk.path))
     if row is None:
         return _Ground(frozenset({open_files.device_name(disk.device)}), "")
     return _Ground(frozenset({open_files.device_name(disk.device), row.device}), row.path_of(disk.path))

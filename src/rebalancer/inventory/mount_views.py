@@ -26,18 +26,26 @@ class Row:
         return f"{self.root.strip('/')}/{inside}".strip("/")
 
 
-View = dict[int, Row]  # by mount id
+Rows = dict[int, Row]  # by mount id
 
 
-def read(process: int | str) -> View:
+@dataclass(frozen=True, slots=True)
+class View:
+    """The mounts of interest that a process sees, and how the paths of its files begin that may lie on them."""
+
+    rows: Rows
+    beginnings: tuple[str, ...]
+
+
+def read(process: int | str) -> Rows:
     """Return all mounts that a process sees. Raises OSError when it is gone or not ours to look at."""
     with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return dict(row for line in file if (row := _parse(line)) is not None)
 
 
-def over(view: View, path: str) -> Row | None:
+def over(rows: Rows, path: str) -> Row | None:
     """Return the mount that a path lies on, judged by its words alone: nothing is touched."""
-    found = [row for row in view.values() if path == row.point or path.startswith(row.point.rstrip("/") + "/")]
+    found = [row for row in rows.values() if path == row.point or path.startswith(row.point.rstrip("/") + "/")]
     return max(reversed(found), key=lambda row: len(row.point), default=None)  # the last of equals covers the others
 
 
@@ -52,8 +60,11 @@ class Views:
         """Return what a process sees. Raises OSError when it is gone or not ours to look at."""
         key = (os.readlink(f"/proc/{process}/ns/mnt"), os.readlink(f"/proc/{process}/root"))
         if key not in self._views:
-            rows = read(process).items()
-            self._views[key] = {number: row for number, row in rows if row.is_pool or row.device in self._devices}
+            every = read(process)
+            rows = {number: row for number, row in every.items() if row.is_pool or row.device in self._devices}
+            # below a root of its own a process is told other paths by mountinfo than its links in /proc show
+            beginnings = tuple({row.point for row in rows.values()}) if key[1] == "/" else ("/",)
+            self._views[key] = View(rows, beginnings)
         return self._views[key]
 
 

@@ -135,14 +135,17 @@ class _Sweep:
 
     def look_into(self, process: int) -> None:
         """Note what one process has open."""
-        try:
-            descriptors = os.listdir(f"/proc/{process}/fd")
-            view = self._views.of(process) if descriptors else {}
-        except OSError:
-            return
-        for fd in descriptors:
-            with suppress(OSError):  # closed meanwhile
-                self._look_at(process, fd, view)
+        with suppress(OSError):  # it has ended, or may not be looked into
+            view = self._views.of(process)
+            if not view.rows:
+                return
+            folder = os.open(f"/proc/{process}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for fd in os.listdir(folder):
+                    with suppress(OSError):  # closed meanwhile
+                        self._look_at(process, fd, folder=folder, view=view)
+            finally:
+                os.close(folder)
 
     def found(self) -> Iterator[User]:
         """Yield the users; in place of a pool's process, those who have its files open through the pool."""
@@ -154,14 +157,14 @@ class _Sweep:
             for process in clients or [user.process]:
                 yield replace(user, command=_command(process), process=process, is_through_pool=True)
 
-    def _look_at(self, process: int, fd: str, view: View) -> None:
-        path = os.readlink(f"/proc/{process}/fd/{fd}")
+    def _look_at(self, process: int, fd: str, *, folder: int, view: View) -> None:
+        path = os.readlink(fd, dir_fd=folder)
         if path == _FUSE:
             self._servers.add(process)
-        if not path.startswith("/") or path.startswith(_NOT_ON_DISK):
+        if not path.startswith(view.beginnings) or path.startswith(_NOT_ON_DISK):
             return
         flags, mount_id = _flags_and_mount(f"/proc/{process}/fdinfo/{fd}")
-        row = view.get(mount_id)
+        row = view.rows.get(mount_id)
         if row is None or flags & os.O_PATH:
             return
         inside = row.path_of(path.removesuffix(_DELETED))
