@@ -60,7 +60,8 @@ class StreamsGuard:
             self._hold = None
         elif self._hold is None or named != self._named:
             more = f" and {len(self._open) - _NAMED} more" if len(self._open) > _NAMED else ""
-            count = f"{len(files)} files of the disks are open (at most {self.max_streams}): "
+            what = "1 file of the disks is" if len(files) == 1 else f"{len(files)} files of the disks are"
+            count = f"{what} open (at most {self.max_streams}): "
             self._hold, self._named = Hold(guard=self.name, reason=count + "; ".join(named) + more), named
         return self._hold
 
