@@ -65,7 +65,7 @@ def test_what_others_write_to_a_disk_holds(make_disk: MakeDisk, file_system: str
         hold = guard.look(now(found(quiet, busy)))
 
     assert hold is not None
-    assert hold.guard == "disk activity"
+    assert hold.guard == "disk-activity"
     assert hold.reason.startswith("others read and write 6")
     assert hold.reason.endswith(" MB/s on disk2 (at most 21.0 MB/s), taken over 0.5 s")
 

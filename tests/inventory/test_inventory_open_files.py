@@ -132,7 +132,7 @@ def test_the_image_behind_a_loop_device_is_in_use(
     point = tmp_path / "docker"
     point.mkdir()
     subprocess.run(["mount", "-o", "loop,ro" if read_only else "loop", image, point], check=True)
-    mounts.callback(subprocess.run, ["umount", point], check=True)
+    mounts.callback(lambda: subprocess.run(["umount", point], check=True))
 
     fd = os.open(root, os.O_RDONLY)
     (user,) = (user for user in open_files.images() if user.identity == identity(image))

@@ -50,7 +50,7 @@ def test_who_waits_for_a_file_that_is_given_up_is_named(bench: Bench, disks: tup
     path.write_bytes(os.urandom(12 * MIB))
     bench.control.limit(10 * MIB)
     with ExitStack() as stack:
-        writers: list[subprocess.Popen[str]] = []
+        writers: list[subprocess.Popen[bytes]] = []
 
         def write() -> None:
             writers.append(stack.enter_context(another_process(HOLD, path, str(os.O_WRONLY))))

@@ -36,7 +36,7 @@ class DiskActivityGuard:
 
     max_rate: int | None  # None: not looked at
     rest: Callable[[float], None] = time.sleep
-    name: str = "disk activity"
+    name: str = "disk-activity"
     _readings: Readings[_Reading] = field(init=False)
     _hold: Hold | None = None  # told in the same words until it lets go
 

@@ -18,10 +18,11 @@ from rebalancer.transfer.failure import (
     explain_flush,
 )
 from rebalancer.transfer.folder import Pair
-from rebalancer.transfer.item import PATIENCE, Item, Place, is_same
+from rebalancer.transfer.item import Item, Place, is_same
 from rebalancer.transfer.route import Route
 from rebalancer.transfer.undo import LOOK_AGAIN, undo
 
+PATIENCE = 2.0  # seconds that a batch waits for readers to close their files
 _SYNC_EACH = 4
 _REPLACED = "another file took the place of its copy"
 

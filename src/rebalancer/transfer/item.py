@@ -17,7 +17,7 @@ from rebalancer.transfer.route import Route
 IN_USE = "in use: somebody has it open"
 IN_USE_FOR_WRITING = "in use: somebody has it open for writing"
 LONE_BYTES = 64 * 2**20  # a larger file goes alone, and only when nobody reads it from the start
-PATIENCE = 2.0  # seconds that readers get to close a file
+_PATIENCE = 2.0  # seconds that readers of such a file get to close it
 
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 _NO_LEASES = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP}
@@ -202,7 +202,7 @@ def _demand_unread(fd: int, status: os.stat_result, route: Route) -> None:
 
     A write lease that can be had says that nobody does; it is turned into the read lease again at once.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _PATIENCE
     while linux.holds_read_lease(fd):
         try:
             linux.take_write_lease(fd)
