@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import rebalancer
 from lab import MakeDisk, MountPool
 from rebalancer.array.discovery import find_disks
 from rebalancer.array.disk import Disk
@@ -163,6 +164,35 @@ def test_the_words_stay_while_those_named_are_there(make_disk: MakeDisk) -> None
             assert guard.look(Moment(at=10.0, root=Path("/"), disks=disks)) == held
 
     assert held is not None
+
+
+def test_without_the_right_to_look_into_others_it_holds_and_says_so(make_disk: MakeDisk) -> None:
+    disks = found(make_disk("ext4", 16, "disk1"))
+    os.seteuid(65534)
+    try:
+        told = reason(9, disks)
+    finally:
+        os.seteuid(0)
+
+    assert told == "which files others have open cannot be told: this needs root"
+
+
+@pytest.mark.needs_tool("unshare")
+def test_in_a_container_with_processes_of_its_own_it_holds_and_says_so(make_disk: MakeDisk) -> None:
+    make_disk("ext4", 16, "disk1")
+    look = (
+        "from pathlib import Path; from rebalancer.guards.guard import Moment; "
+        "from rebalancer.guards.streams import StreamsGuard; "
+        "print(StreamsGuard(9).look(Moment(at=0.0, root=Path('/'), disks=())).reason)"
+    )
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", look]
+    variables = os.environ | {"PYTHONPATH": str(Path(rebalancer.__file__).parents[1])}
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+
+    assert answer.stdout == (
+        "which files others have open cannot be told: this container sees only its own processes; "
+        "start it with --pid=host\n"
+    )
 
 
 def test_what_nobody_asked_for_is_not_looked_at(make_disk: MakeDisk) -> None:

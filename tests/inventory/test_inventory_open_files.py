@@ -135,7 +135,7 @@ def test_the_image_behind_a_loop_device_is_in_use(
     mounts.callback(lambda: subprocess.run(["umount", point], check=True))
 
     fd = os.open(root, os.O_RDONLY)
-    (user,) = (user for user in open_files.images() if user.identity == identity(image))
+    (user,) = open_files.images(open_files.devices_of(fd))
     writers = open_files.writers([fd])
     os.close(fd)
 
@@ -144,6 +144,7 @@ def test_the_image_behind_a_loop_device_is_in_use(
     assert user.words == f"the image behind {user.command}, mounted at {point}"
     assert writers.get(identity(image)) == (None if read_only else user.words)
     assert users_of(image) == []
+    assert open_files.images({"0:999999"}) == []
 
 
 def test_who_has_a_file_open_through_a_pool_is_named(make_disk: MakeDisk, mount_pool: MountPool) -> None:

@@ -39,7 +39,7 @@ guards = [ProcessorGuard(0.001), MemoryGuard(2**62), DiskActivityGuard(2**62), S
 for at in (0.0, 20.0):
     moment = Moment(at=at, root=Path("/"), disks=disks, own=own_processes())
     told = [hold.reason for guard in guards if (hold := guard.look(moment)) is not None]
-told += [image.words for image in open_files.images()]
+told += [image.words for image in open_files.images({open_files.device_name(disk.device) for disk in disks})]
 print(json.dumps(told))
 """
 

@@ -13,6 +13,7 @@ from rebalancer.inventory.open_files import User
 
 _EVERY = 10.0  # seconds between two looks at all processes; in between the last answer stands
 _NAMED = 3  # files named in the reason
+_FIRST_KERNEL_THREAD = "/proc/2/comm"  # kthreadd, which only the machine's own view of its processes shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class StreamsGuard:
     def look(self, moment: Moment) -> Hold | None:
         if self.max_streams is None:
             return None
+        if blind := _why_blind():
+            return Hold(guard=self.name, reason=f"which files others have open cannot be told: {blind}")
         if self._looked is None or moment.at - self._looked >= _EVERY:
             self._looked = moment.at
             found = _streams(moment)
@@ -64,6 +67,19 @@ class StreamsGuard:
             count = f"{what} open (at most {self.max_streams}): "
             self._hold, self._named = Hold(guard=self.name, reason=count + "; ".join(named) + more), named
         return self._hold
+
+
+def _why_blind() -> str:
+    """Return why the open files of other processes cannot be seen; nothing when they can."""
+    try:
+        with open(_FIRST_KERNEL_THREAD, "rb") as file:
+            is_machine = file.read() == b"kthreadd\n"
+        os.listdir("/proc/1/fd")
+    except PermissionError:
+        return "this needs root"
+    except OSError:
+        is_machine = False
+    return "" if is_machine else "this container sees only its own processes; start it with --pid=host"
 
 
 def _streams(moment: Moment) -> dict[str, User]:

@@ -1,12 +1,13 @@
 """Files behind loop devices, such as docker.img and libvirt.img: the kernel holds them, no process has them open."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from rebalancer import linux
 from rebalancer.inventory import mount_views
+from rebalancer.inventory.mount_views import Rows
 
 _BLOCK = "/sys/block"
 
@@ -23,14 +24,20 @@ class Image:
     is_written: bool
 
 
-def images() -> Iterator[Image]:
-    """Yield every file behind a loop device (losetup(8)); those that cannot be told apart from others are passed over."""
+def images(devices: Container[str]) -> Iterator[Image]:
+    """Yield every file of these devices (``major:minor``) that is behind a loop device (losetup(8)).
+
+    Where a file lies is judged by its path, so that an image on the share of a dead server holds nothing up.
+    """
     with suppress(OSError):
+        rows = mount_views.read("self")
         for loop in sorted(name for name in os.listdir(_BLOCK) if name.startswith("loop")):
             with suppress(OSError):  # none is behind it
                 path = _line(f"{_BLOCK}/{loop}/loop/backing_file")
-                device, inode, is_written = _file_of(loop, path)
-                yield Image(device, inode, loop, path, _point_of(loop), is_written)
+                mount = mount_views.over(rows, path)
+                if mount is not None and mount.device in devices:
+                    device, inode, is_written = _file_of(loop, path)
+                    yield Image(device, inode, loop, path, _point_of(loop, rows), is_written)
 
 
 def _file_of(loop: str, path: str) -> tuple[int, int, bool]:
@@ -46,9 +53,9 @@ def _file_of(loop: str, path: str) -> tuple[int, int, bool]:
         os.close(fd)
 
 
-def _point_of(loop: str) -> str:
+def _point_of(loop: str, rows: Rows) -> str:
     device = _line(f"{_BLOCK}/{loop}/dev")
-    return next((row.point for row in mount_views.read("self").values() if row.device == device), "")
+    return next((row.point for row in rows.values() if row.device == device), "")
 
 
 def _line(path: str) -> str:

@@ -61,7 +61,7 @@ def writers(roots: Iterable[int]) -> Writers:
     if not os.path.isdir("/proc/self/fd"):
         return {}
     devices = {device for root in roots for device in devices_of(root)}
-    found = [*images(), *users(devices)]
+    found = [*images(devices), *users(devices)]
     return {user.identity: user.words for user in found if user.is_writing}
 
 
@@ -92,8 +92,8 @@ def users(devices: Collection[str], *, spared: Container[int] = ()) -> list[User
     return list(dict.fromkeys(sweep.found()))
 
 
-def images() -> list[User]:
-    """Return the files behind loop devices. Such a file must not move, and no process has it open."""
+def images(devices: Collection[str]) -> list[User]:
+    """Return the files of these devices behind loop devices. Such a file must not move, and no process has it open."""
     return [
         User(
             identity=(image.device, image.inode),
@@ -103,7 +103,7 @@ def images() -> list[User]:
             path=names.display(image.path),
             point=names.display(image.point),
         )
-        for image in loop_devices.images()
+        for image in loop_devices.images(devices)
     ]
 
 

@@ -48,7 +48,7 @@ class Witness:
 
     def _look(self, files: Sequence[Identity], devices: set[str]) -> list[User]:
         self._found = {}
-        for user in [*open_files.images(), *open_files.users(devices, spared={os.getpid()})]:
+        for user in [*open_files.images(devices), *open_files.users(devices, spared={os.getpid()})]:
             self._found.setdefault(user.identity, []).append(user)
         return self._known(files)
 
