@@ -13,12 +13,13 @@ from msgspec import structs
 
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
+from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RebalancerError, RefusedError, UsageError
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
 from rebalancer.executions.cleanup import clean_up
-from rebalancer.executions.constraining import constraints_of
+from rebalancer.executions.constraining import constraints_of, unit_depths
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
@@ -30,6 +31,7 @@ from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
+from rebalancer.executions.telling import Teller
 from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.capacity import reserve_of
@@ -125,12 +127,19 @@ class Engine:
         for disk in self.disks():
             if disk.is_usable and not disk.is_folder:
                 flush(disk)
-        return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
+        return scan(
+            self.disks(),
+            depth=selection.unit_depth,
+            share_depths=unit_depths(self.settings, read_server(self.root)),
+            now=time.time(),
+            cancel=cancel,
+            on_progress=on_progress,
+        )
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched."""
+        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched."""
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
-        constraints = constraints_of(self.settings, inventory.disks, unfinished)
+        constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
         return make_plan(
             inventory, self._with_settings(selection), constraints, patience=lambda: time.monotonic() > until
@@ -162,9 +171,12 @@ class Engine:
             measure=self.disks,
             max_runtime=selection.max_runtime,
         )
-        execution = Runner(self.folders, cancel, on_message, time.time).run(job)
+        runner = self._runner(cancel, on_message)
+        execution = runner.run(job)
+        runner.teller.ended(execution)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
             clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
+        runner.teller.finish()
         return execution
 
     def fire(
@@ -192,7 +204,7 @@ class Engine:
             due = slot_of(slot or "")
             if not schedule.enabled or not claim(self.folders.slots, schedule_id, due, known=self._known(schedule_id)):
                 return None
-        runner = Runner(self.folders, cancel, on_message, time.time)
+        runner = self._runner(cancel, on_message)
         firing = Firing(
             schedule=schedule,
             manager=self.schedules,
@@ -205,6 +217,14 @@ class Engine:
             replace_running=lambda: self._replace(schedule_id),
         )
         return firing.carry_out()
+
+    @property
+    def teller(self) -> Teller:
+        return Teller(self.folders, time.time)
+
+    def _runner(self, cancel: Cancel, on_message: Callable[[Message], None]) -> Runner:
+        teller = Teller(self.folders, time.time, is_hurried=lambda: cancel.is_requested)
+        return Runner(self.folders, cancel, on_message, time.time, teller)
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))
