@@ -42,7 +42,7 @@ def test_of_several_the_writer_is_named_and_the_others_are_counted(bench: Bench,
     ):
         outcome = bench.move("s/u", *disks)
 
-    assert outcome.left == {b"s/u/it": f"in use: open for writing by {COMMAND}, pid {writer.pid} and 2 more"}
+    assert outcome.left == {b"s/u/it": f"in use: open for writing by {COMMAND}, pid {writer.pid}, and by 2 more"}
 
 
 def test_who_waits_for_a_file_that_is_given_up_is_named(bench: Bench, disks: tuple[Path, Path]) -> None:

@@ -28,7 +28,7 @@ class Witness:
         if not found:
             return str(error)
         others = len({user.process for user in found}) - 1
-        more = f" and {others} more" if others else ""
+        more = f", and by {others} more" if others else ""
         return f"in use: {found[0].words}{more}"
 
     def _users_of(self, files: Sequence[Identity], roots: Iterable[int]) -> list[User]:
