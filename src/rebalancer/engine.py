@@ -31,6 +31,7 @@ from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
+from rebalancer.executions.telling import Teller
 from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.capacity import reserve_of
@@ -171,9 +172,12 @@ class Engine:
             measure=self.disks,
             max_runtime=selection.max_runtime,
         )
-        execution = Runner(self.folders, cancel, on_message, time.time).run(job)
+        runner = self._runner(cancel, on_message)
+        execution = runner.run(job)
+        runner.teller.ended(execution)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
             clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
+        runner.teller.finish()
         return execution
 
     def fire(
@@ -201,7 +205,7 @@ class Engine:
             due = slot_of(slot or "")
             if not schedule.enabled or not claim(self.folders.slots, schedule_id, due, known=self._known(schedule_id)):
                 return None
-        runner = Runner(self.folders, cancel, on_message, time.time)
+        runner = self._runner(cancel, on_message)
         firing = Firing(
             schedule=schedule,
             manager=self.schedules,
@@ -214,6 +218,14 @@ class Engine:
             replace_running=lambda: self._replace(schedule_id),
         )
         return firing.carry_out()
+
+    @property
+    def teller(self) -> Teller:
+        return Teller(self.folders, time.time)
+
+    def _runner(self, cancel: Cancel, on_message: Callable[[Message], None]) -> Runner:
+        teller = Teller(self.folders, time.time, is_hurried=lambda: cancel.is_requested)
+        return Runner(self.folders, cancel, on_message, time.time, teller)
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))
