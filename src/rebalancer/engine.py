@@ -138,7 +138,7 @@ class Engine:
         )
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched."""
+        """Compute a plan within the rules of the settings and the server; nothing is changed, no disk is touched."""
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
         constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
@@ -163,7 +163,8 @@ class Engine:
         """Finish what an earlier run began, then carry the plan out; returns the final record.
 
         A disk that must not be used now costs only its own moves. Raises UsageError when the plan was made for
-        other disks, RefusedError when no move is left or a rule forbids one now, NotNowError when another run works on one of the disks.
+        other disks, RefusedError when no move is left or a rule forbids one now, NotNowError when another run works
+        on one of the disks.
         """
         operation = self._operation(plan, self._with_settings(selection))
         job = Job(

@@ -25,5 +25,6 @@ def objection_to(moves: Iterable[Move], constraints: Constraints) -> str:
             return f"{display(move.path)} may not move now: {reason}"
         for share in dict.fromkeys(member.path.partition("/")[0] for member in move.members):
             if share in shares and not holds(shares[share], move.destination):
-                return f"{display(move.path)} may not go to {display(move.destination)} now by the rules of the share {display(share)}"
+                to = f"{display(move.destination)} now by the rules of the share {display(share)}"
+                return f"{display(move.path)} may not go to {to}"
     return ""
