@@ -28,7 +28,6 @@ from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.monitor import ScheduleMonitor
-from rebalancer.executions.process_table import family_of
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
@@ -44,6 +43,7 @@ from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.plan import Plan
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
+from rebalancer.planning.standing import objection_to
 from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Schedule
@@ -143,7 +143,7 @@ class Engine:
         )
 
     def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched."""
+        """Compute a plan within the rules of the settings and the server; nothing is changed, no disk is touched."""
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
         constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
@@ -185,7 +185,8 @@ class Engine:
         """Finish what an earlier run began, then carry the plan out; returns the final record.
 
         A disk that must not be used now costs only its own moves. Raises UsageError when the plan was made for
-        other disks, RefusedError when no move is left, NotNowError when a guard or another run holds one of the disks.
+        other disks, RefusedError when no move is left or a rule forbids one now, NotNowError when a guard or another
+        run holds one of the disks.
         """
         watch = self._watch(guards)
         operation = self._operation(plan, self._with_settings(selection))
@@ -258,7 +259,6 @@ class Engine:
             root=self.root,
             guards=guards_for(options, only_when_idle=only_when_idle),
             clock=time.monotonic,
-            processes=lambda: family_of(os.getpid()),
         )
 
     def _taker(self, schedule_id: str) -> SlotTaker:
@@ -294,11 +294,18 @@ class Engine:
         """Fill in what the settings say where the selection says nothing."""
         return structs.replace(selection, reserve=selection.reserve or self.settings.reserve)
 
+    def _demand_allowed(self, plan: Plan, found: Sequence[Disk]) -> None:
+        """Raise RefusedError for a move that the rules forbid now: the plan may be from a file, and old."""
+        rules = constraints_of(self.settings, Inventory(disks=tuple(found), units=()), (), read_server(self.root))
+        if objection := objection_to(plan.moves, rules):
+            raise RefusedError(f"{objection}; plan again")
+
     def _operation(self, plan: Plan, selection: Selection) -> Operation:
         now = time.time()
         planned = {disk.name: disk.reserve_bytes for disk in plan.disks}
         found = self.disks()
         _demand_planned_disks(plan, found)
+        self._demand_allowed(plan, found)
         disks = tuple(disk for disk in found if disk.is_usable or disk.name in _disks_of(plan))
         return Operation(
             operation_id=new_operation_id(now=now),

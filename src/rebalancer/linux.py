@@ -29,6 +29,8 @@ _MAP_FAILED = 2 ** (8 * ctypes.sizeof(ctypes.c_size_t)) - 1
 _STRETCH = 2**28  # bytes looked at together
 _F_SETLEASE = 1024
 _F_GETLEASE = 1025
+_LOOP_GET_STATUS64 = 0x4C05
+_LOOP_READ_ONLY = 1
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IMMUTABLE_FL = 0x10
 _FS_APPEND_FL = 0x20
@@ -140,6 +142,17 @@ def is_unchangeable(fd: int) -> str:
     if flags & _FS_IMMUTABLE_FL:
         return "immutable"
     return "append-only" if flags & _FS_APPEND_FL else ""
+
+
+def loop_backing(fd: int) -> tuple[int, int, bool]:
+    """Return st_dev and st_ino of the file behind an open loop device, and whether it is written to (loop(4)).
+
+    The kernel asks the file that it holds, so no name is looked up and no folder is read. Raises OSError: ENXIO when
+    there is none.
+    """
+    packed = fcntl.ioctl(fd, _LOOP_GET_STATUS64, b"\0" * 232)  # struct loop_info64 of linux/loop.h
+    device, inode, flags = struct.unpack_from("=QQ36xI", packed)
+    return device, inode, not flags & _LOOP_READ_ONLY
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -16,6 +16,7 @@ from lab.aftermath import look
 from lab.disks import unmount
 
 SLOW = "--bandwidth-limit=6MB/s"
+COMMAND = Path("/proc/self/comm").read_text().strip()
 
 
 def reason(scene: Scene, path: str) -> str:
@@ -44,7 +45,7 @@ def test_files_that_somebody_writes_stay_and_the_others_move(scene: Scene) -> No
         file.close()
 
     left = [item["path"] for item in scene.record["left"]]
-    assert_partly_done(scene, summary, "in use: somebody has it open for writing", left=len(left))
+    assert_partly_done(scene, summary, f"in use: open for writing by {COMMAND}, pid {os.getpid()}", left=len(left))
     assert all(path.endswith("part 0.mkv") for path in left)
     assert scene.record["files_moved"] == len(left)
     assert scene.changes() == []

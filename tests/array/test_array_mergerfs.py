@@ -112,12 +112,13 @@ def test_a_plan_leaves_the_branches_of_a_real_pool_their_modes_and_their_least_f
     assert sum(held) == 20
 
 
-def test_a_read_only_branch_is_shown_with_its_reason(
+def test_branches_that_take_no_new_files_are_shown_with_their_reason(
     make_disk: MakeDisk, mount_pool: MountPool, run_program: RunProgram
 ) -> None:
-    one, two = (make_disk("tmpfs", 8, f"disk{number}") for number in (1, 2))
-    mount_pool([one, f"{two}=RO"])
+    one, two, three = (make_disk("tmpfs", 8, f"disk{number}") for number in (1, 2, 3))
+    mount_pool([one, f"{two}=RO", f"{three}=NC"])
 
     shown = run_program("disks", exit_code=0).stdout
 
     assert f"{two} is a read-only branch of the pool (RO)" in shown
+    assert "disk3: gives, but receives nothing: its pool creates no files there (NC)" in shown

@@ -33,6 +33,15 @@ def test_what_is_ignored_is_not_asked() -> None:
     assert {"parity", "temperature"} < {guard.name for guard in guards}
 
 
+def test_guards_with_a_threshold_look_once_they_have_one() -> None:
+    without = {guard.name for guard in guards_for(GuardOptions())}
+    chosen = GuardOptions(max_cpu=50, min_memory=1, max_disk_activity=1, max_streams=0)
+
+    assert {guard.name for guard in guards_for(chosen)} - without == {
+        "processor", "memory", "disk-activity", "streams",
+    }  # fmt: skip
+
+
 def test_each_execution_has_guards_of_its_own() -> None:
     one, other = guards_for(GuardOptions()), guards_for(GuardOptions())
 

@@ -274,3 +274,28 @@ def test_point_9_hidden_folders_at_the_top_of_a_disk_stay(root: Path) -> None:
 
     assert found["disk1/.Trash-99"] == "hidden top-level folder, not a share"
     assert found["disk1/loose"] == "not inside a share"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shareExclude": "disk2"}, "may not go to disk2 now by the rules of the share Movies"),
+        ({"shareUseCache": "only"}, "may not move now: nothing of the share Movies moves"),
+        ({"shareFloor": "a lot"}, "is no size"),
+    ],
+)
+def test_point_5_a_plan_from_before_the_settings_changed_is_refused(
+    root: Path, change: dict[str, str], words: str
+) -> None:
+    write(root, *(f"disk1/Movies/{number}/f" for number in range(20)))
+    lab.set_values(root / SHARES / "Movies.cfg", "", shareFloor="0")
+    engine = engine_of(root, disks=("disk1", "disk2"))
+    plan = engine.plan(scanned(engine), Selection())
+    assert plan.moves
+
+    lab.set_values(root / SHARES / "Movies.cfg", "", **change)
+    (root / STATE / "shares.ini").unlink()
+
+    with pytest.raises(RefusedError, match=words):
+        engine.run(plan, Selection(), cancel=Cancel(), on_message=lambda _: None)
+    assert not (root / "mnt/disk2/Movies").exists()

@@ -28,6 +28,8 @@ def show_disks(disks: Sequence[Disk]) -> None:
     for disk in disks:
         if disk.reason:
             output.say(f"{disk.name}: {disk.reason}")
+        elif not disk.receives:
+            output.say(f"{disk.name}: gives, but receives nothing: its pool creates no files there (NC)")
 
 
 def disk_document(disks: Sequence[Disk]) -> list[dict[str, object]]:

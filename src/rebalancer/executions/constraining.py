@@ -121,7 +121,7 @@ def _said(server: Server | None, name: str) -> Share:
 
 
 def _level(own: ShareSettings, said: Share) -> int | None:
-    """Return the split level: the coarser of the two; what Unraid leaves to be split by hand moves as the owner says."""
+    """Return the split level: the coarser of the two; what Unraid splits by hand only moves as the owner says."""
     if said.split_level == 0 and own.locked is False:
         return 1 if own.split_depth is None else own.split_depth
     levels = [level for level in (own.split_depth, said.split_level) if level is not None]

@@ -4,16 +4,37 @@ from collections.abc import Callable
 
 from rebalancer.guards.array_state import ArrayStateGuard
 from rebalancer.guards.backups import BackupsGuard
+from rebalancer.guards.disk_activity import DiskActivityGuard
 from rebalancer.guards.disk_errors import DiskErrorsGuard
 from rebalancer.guards.guard import Guard
 from rebalancer.guards.idle import IdleGuard
+from rebalancer.guards.memory import MemoryGuard
 from rebalancer.guards.mover import MoverGuard
 from rebalancer.guards.options import GuardOptions
 from rebalancer.guards.other_movers import OtherMoversGuard
 from rebalancer.guards.parity import ParityGuard
+from rebalancer.guards.processor import ProcessorGuard
+from rebalancer.guards.streams import StreamsGuard
 from rebalancer.guards.temperature import TemperatureGuard
 
 Factory = Callable[[GuardOptions], Guard | None]  # None: these options give it nothing to look at
+
+
+def _processor(options: GuardOptions) -> Guard | None:
+    return None if options.max_cpu is None else ProcessorGuard(options.max_cpu)
+
+
+def _memory(options: GuardOptions) -> Guard | None:
+    return None if options.min_memory is None else MemoryGuard(options.min_memory)
+
+
+def _disk_activity(options: GuardOptions) -> Guard | None:
+    return None if options.max_disk_activity is None else DiskActivityGuard(options.max_disk_activity)
+
+
+def _streams(options: GuardOptions) -> Guard | None:
+    return None if options.max_streams is None else StreamsGuard(options.max_streams)
+
 
 #: name -> how it is made, in the order of `options.NAMES`
 KINDS: dict[str, Factory] = {
@@ -24,7 +45,10 @@ KINDS: dict[str, Factory] = {
     "other-movers": lambda _: OtherMoversGuard(),
     "backups": lambda _: BackupsGuard(),
     "temperature": lambda options: TemperatureGuard(maximum=options.max_temperature, cool_down=options.cool_down),
-    # processor, memory, disk-activity, streams: None while the option that is its threshold is None
+    "processor": _processor,
+    "memory": _memory,
+    "disk-activity": _disk_activity,
+    "streams": _streams,
 }
 _IDLE = "idle"  # chosen by the schedule, not by its guard options
 

@@ -11,7 +11,10 @@ NAMES = (
     "other-movers",
     "backups",
     "temperature",
-    # processor, memory, disk-activity, streams
+    "processor",
+    "memory",
+    "disk-activity",
+    "streams",
     "idle",
 )
 

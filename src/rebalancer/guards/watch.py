@@ -1,13 +1,13 @@
 """All guards of an execution, asked together: work goes on only when none of them holds it."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rebalancer.array.disk import Disk
 from rebalancer.guards.guard import Guard, Moment
 from rebalancer.guards.hold import Hold
+from rebalancer.guards.own import own_processes
 from rebalancer.guards.processes import Processes
 
 
@@ -18,7 +18,7 @@ class Watch:
     root: Path
     guards: Sequence[Guard]
     clock: Callable[[], float]
-    processes: Callable[[], frozenset[int]] = field(default=lambda: frozenset({os.getpid()}))
+    processes: Callable[[], frozenset[int]] = own_processes
 
     def holds(self, disks: Sequence[Disk]) -> list[Hold]:
         """Return every hold there is now, in the order of the guards."""

@@ -38,15 +38,19 @@ def binding_of(units: Iterable[Unit], constraints: Constraints) -> Binding:
         found = _ties_of(unit, groups, levels)
         for tie in found:
             homes.setdefault(tie, set()).add(unit.disk)
-            _join(joined, found[0], tie)
         if found:
             ties[unit.disk, unit.path] = found[0]
+        for tie in found[1:]:
+            _join(joined, found[0], tie)
     if joined:
         ties = {key: _first(joined, tie) for key, tie in ties.items()}
     return Binding(ties=ties, homes=_meeting_places(homes, joined))
 
 
 def _ties_of(unit: Unit, groups: Sequence[Callable[[Unit], str]], levels: Mapping[str, int]) -> list[str]:
+    if not groups and not unit.also:  # nearly every unit
+        level = levels.get(unit.share)
+        return ["/".join(unit.path.split("/", level + 1)[: level + 1])] if level else []
     group = next((f"group {number}" for number, match in enumerate(groups, start=1) if match(unit)), "")
     found = {group: None} if group else {}
     for member in unit.members if unit.also else (unit,):

@@ -44,7 +44,7 @@ def rules_of(
         rules.append(_share_rule(frozenset(selection.shares), frozenset(selection.exclude_shares)))
     if selection.exclude:
         rules.append(_glob_rule("exclude", "excluded", selection.exclude))
-    rules.extend(_rules_of_the_array(constraints, places))
+    rules.extend(rules_of_the_array(constraints, places))
     if places.doubled:
         rules.append(_doubled_rule(places.doubled))
     if selection.min_unit_size or selection.max_unit_size is not None:
@@ -84,7 +84,8 @@ def places_of(units: Iterable[Unit]) -> Places:
     )
 
 
-def _rules_of_the_array(constraints: Constraints, places: Places) -> Iterator[Rule]:
+def rules_of_the_array(constraints: Constraints, places: Places) -> Iterator[Rule]:
+    """Yield the rules that hold whatever a run asks for."""
     if constraints.pinned:
         yield _glob_rule("pinned", "pinned", constraints.pinned)
     if locked := {rule.share: rule for rule in constraints.shares if rule.is_locked or rule.split_level == 0}:

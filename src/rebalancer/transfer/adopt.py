@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rebalancer import linux
 from rebalancer.transfer import content, metadata
-from rebalancer.transfer.failure import ChangedError, ConflictError
+from rebalancer.transfer.failure import ConflictError, InUseError
 from rebalancer.transfer.item import IN_USE, Item, Place
 from rebalancer.transfer.route import Route
 
@@ -31,7 +31,7 @@ def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
             first.pair.destination.fd, first.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         )
     except BlockingIOError as error:
-        raise ChangedError(IN_USE) from error
+        raise InUseError(IN_USE, ((status.st_dev, status.st_ino),)) from error
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise ConflictError("a symbolic link stands at the destination") from error

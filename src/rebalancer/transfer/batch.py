@@ -18,11 +18,10 @@ from rebalancer.transfer.failure import (
     explain,
     explain_flush,
 )
-from rebalancer.transfer.item import IN_USE, Item, Place, admit
+from rebalancer.transfer.item import LONE_BYTES, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
 from rebalancer.transfer.undo import drop_part
 
-BATCH_BYTES = 64 * 2**20  # a larger file goes alone, so that nobody waits long for the small ones
 _AHEAD = 32  # files that are read ahead of the one being copied
 _SYNC_EACH = 4  # up to so many files are flushed one by one, more by flushing the file system
 
@@ -50,11 +49,11 @@ class Batch:
         )
         if not opened:
             return
-        if self.size + taken[0].status.st_size > BATCH_BYTES:
+        if self.size + taken[0].status.st_size > LONE_BYTES:
             self._carry_out_before(taken[0])
         self.items += taken
         self.size += taken[0].status.st_size
-        if self.size >= BATCH_BYTES or len(self.items) >= self.limit:
+        if self.size >= LONE_BYTES or len(self.items) >= self.limit:
             self.carry_out()
 
     def carry_out(self) -> None:
@@ -197,7 +196,7 @@ class Batch:
     def _on_chunk(self, item: Item, count: int) -> None:
         self.route.control.check()
         if item.is_given_up:
-            raise ChangedError(IN_USE)
+            raise item.in_use()
         if count:
             self.route.report.copied(count)
             self.route.control.spend(count)

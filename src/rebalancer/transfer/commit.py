@@ -18,7 +18,7 @@ from rebalancer.transfer.failure import (
     explain_flush,
 )
 from rebalancer.transfer.folder import Pair
-from rebalancer.transfer.item import IN_USE, Item, Place, is_same
+from rebalancer.transfer.item import Item, Place, is_same
 from rebalancer.transfer.route import Route
 from rebalancer.transfer.undo import LOOK_AGAIN, undo
 
@@ -219,7 +219,7 @@ def _demand_untouched(item: Item) -> None:
         try:
             linux.take_read_lease(item.source_fd)
         except BlockingIOError as error:
-            raise ChangedError(IN_USE) from error
+            raise item.in_use() from error
 
 
 # -- many items -------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class _Steps:
             appeared += self.each(waiting, _claim_and_appear, busy=busy)
             if busy and time.monotonic() > deadline:
                 for item in busy:
-                    undo(item, self.route, ChangedError(IN_USE))
+                    undo(item, self.route, item.in_use())
                 return appeared
             if waiting := busy:
                 time.sleep(0.02)
@@ -265,7 +265,7 @@ class _Steps:
             step(item, self.route)
         except BlockingIOError:
             if busy is None:
-                undo(item, self.route, ChangedError(IN_USE))
+                undo(item, self.route, item.in_use())
             else:
                 busy.append(item)
         except FileLeftError as error:

@@ -24,6 +24,13 @@ class ChangedError(FileLeftError):
     """Somebody uses or changed the file while it was moved."""
 
 
+@dataclass(eq=False)
+class InUseError(ChangedError):
+    """Somebody has the file open, or its copy."""
+
+    files: tuple[tuple[int, int], ...] = ()  # st_dev and st_ino of both
+
+
 class VanishedError(FileLeftError):
     """The file was removed by somebody: nothing to move and nothing wrong, so it is not reported."""
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.transfer import metadata
-from rebalancer.transfer.failure import ChangedError, FileLeftError, VanishedError
+from rebalancer.transfer.failure import ChangedError, FileLeftError, InUseError, VanishedError
 from rebalancer.transfer.folder import Pair
 from rebalancer.transfer.metadata import Metadata
 from rebalancer.transfer.route import Route
 
 IN_USE = "in use: somebody has it open"
 IN_USE_FOR_WRITING = "in use: somebody has it open for writing"
+LONE_BYTES = 64 * 2**20  # a larger file goes alone, and only when nobody reads it from the start
+_PATIENCE = 2.0  # seconds that readers of such a file get to close it
 
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 _NO_LEASES = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP}
@@ -86,7 +88,7 @@ class Item:
         Raises VanishedError when somebody removed it.
         """
         if self.is_given_up or self.is_wanted():
-            raise ChangedError(IN_USE)
+            raise self.in_use()
         try:
             status = self.source_status()
         except FileNotFoundError as error:
@@ -95,6 +97,11 @@ class Item:
             raise VanishedError("it was removed while it was moved")
         if not is_same(status, self.status):
             raise ChangedError("it changed while it was moved")
+
+    def in_use(self) -> InUseError:
+        """Return the error that says that somebody has this file, or its copy, open."""
+        seen = [self.status] if self.copy_fd < 0 else [self.status, os.fstat(self.copy_fd)]
+        return InUseError(IN_USE, tuple((status.st_dev, status.st_ino) for status in seen))
 
     def is_copy(self, place: Place, name: bytes) -> bool:
         """Return whether a name in a place's destination folder stands for our copy."""
@@ -131,7 +138,7 @@ def admit(places: tuple[Place, ...], route: Route) -> Item:
         return Item(places=_held(places), status=status, metadata=wanted)
     if not stat.S_ISREG(status.st_mode):
         raise FileLeftError(f"{_SPECIAL.get(stat.S_IFMT(status.st_mode), 'no regular file')} is never moved")
-    fd = _open(place)
+    fd = _open(place, status)
     try:
         return _take(fd, places, status, route)
     except BaseException:
@@ -158,12 +165,14 @@ def _take(fd: int, places: tuple[Place, ...], seen: os.stat_result, route: Route
         raise FileLeftError(f"it is {reason}")
     if route.min_age and time.time() - status.st_mtime < route.min_age:
         raise FileLeftError("it was changed too recently")
-    _lease(fd)
+    _lease(fd, status)
+    if status.st_size > LONE_BYTES:
+        _demand_unread(fd, status, route)
     wanted = metadata.of_open_file(fd)
     return Item(places=_held(places), status=os.fstat(fd), metadata=wanted, source_fd=fd, is_leased=True)
 
 
-def _open(place: Place) -> int:
+def _open(place: Place, seen: os.stat_result) -> int:
     """Open for reading without changing the access time, which only the owner may ask for (open(2), O_NOATIME)."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -172,20 +181,43 @@ def _open(place: Place) -> int:
         except PermissionError:
             return linux.open_beneath(place.pair.source.fd, place.name, flags)
     except BlockingIOError as error:
-        raise ChangedError(IN_USE) from error
+        raise InUseError(IN_USE, ((seen.st_dev, seen.st_ino),)) from error
     except FileNotFoundError as error:
         raise VanishedError("it was removed before its turn") from error
 
 
-def _lease(fd: int) -> None:
+def _lease(fd: int, status: os.stat_result) -> None:
     try:
         linux.take_read_lease(fd)
     except BlockingIOError as error:
-        raise ChangedError(IN_USE_FOR_WRITING) from error
+        raise InUseError(IN_USE_FOR_WRITING, ((status.st_dev, status.st_ino),)) from error
     except OSError as error:
         if error.errno in _NO_LEASES:
             raise FileLeftError("no lease can be had on it, so its use by others cannot be ruled out") from error
         raise
+
+
+def _demand_unread(fd: int, status: os.stat_result, route: Route) -> None:
+    """Raise InUseError when somebody keeps a large file open: its copy would be in vain, and disturb who reads it.
+
+    A write lease that can be had says that nobody does; it is turned into the read lease again at once.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while linux.holds_read_lease(fd):
+        try:
+            linux.take_write_lease(fd)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+            route.control.check()
+            continue
+        try:
+            linux.take_read_lease(fd)
+        except BlockingIOError:  # somebody opens it for writing at this moment
+            break
+        return
+    raise InUseError(IN_USE, ((status.st_dev, status.st_ino),))
 
 
 def _held(places: tuple[Place, ...]) -> tuple[Place, ...]:

@@ -15,6 +15,7 @@ from rebalancer.transfer.control import Control
 from rebalancer.transfer.failure import (
     ConflictError,
     DiskFailedError,
+    InUseError,
     UnitLeftError,
     UnreadableError,
     VanishedError,
@@ -22,6 +23,7 @@ from rebalancer.transfer.failure import (
 )
 from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.messages import Left, Message, Progress
+from rebalancer.transfer.witness import Witness
 
 READ_ERRORS = 3  # of the medium in one run: a single bad spot costs its file, a dying disk is not read to death
 _REPORT_EVERY = 0.2  # seconds
@@ -162,17 +164,21 @@ class Route:
     report: Report
     verify: Verification = Verification.FULL
     min_age: int = 0
+    witness: Witness = field(default_factory=Witness)
 
     def left(self, path: bytes, error: Exception) -> None:
         """Say that something stays, and why; what vanished does not stay."""
-        if isinstance(error, VanishedError):
-            return
-        self.report.left(self.source.name, path, str(error), is_conflict=isinstance(error, ConflictError))
+        self.left_all((path,), error)
 
     def left_all(self, paths: Iterable[bytes], error: Exception) -> None:
-        """Say of every name of a file that it stays, and why."""
+        """Say of every name of a file that it stays, and why; who has it open is looked for now."""
+        if isinstance(error, VanishedError):
+            return
+        reason = str(error)
+        if isinstance(error, InUseError):
+            reason = self.witness.explain(error, roots=(self.source.fd, self.destination.fd))
         for path in paths:
-            self.left(path, error)
+            self.report.left(self.source.name, path, reason, is_conflict=isinstance(error, ConflictError))
 
     @contextmanager
     def reading(self, disk: OpenDisk) -> Iterator[None]:

@@ -23,6 +23,7 @@ from rebalancer.transfer.operation import Operation
 from rebalancer.transfer.recover import has_own_name_above, is_begun, recover
 from rebalancer.transfer.route import OpenDisk, Report, Route
 from rebalancer.transfer.unit import UnitMover, raise_open_limit
+from rebalancer.transfer.witness import Witness
 
 
 class Worker:
@@ -32,6 +33,7 @@ class Worker:
         self.operation = operation
         self.control = control
         self.marks = Marks(operation.operation_id)
+        self.witness = Witness()
         self.disks = {disk.name: disk for disk in operation.disks}
         self.failed: dict[str, str] = {}  # disks on which nothing more is done, and why
         self.ledger: dict[str, int] = {}
@@ -140,6 +142,7 @@ class Worker:
             report=self.report,
             verify=self.operation.verify,
             min_age=self.operation.min_age,
+            witness=self.witness,
         )
 
     def _open(self, name: str, stack: ExitStack, *, floor: int = 0) -> OpenDisk:
