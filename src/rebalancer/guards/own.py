@@ -7,7 +7,12 @@ from pathlib import Path
 
 def own_processes() -> frozenset[int]:
     """Return this process and everything that descends from it; a worker counts though its session is its own."""
-    found, waiting = set[int](), [os.getpid()]
+    return family_of(os.getpid())
+
+
+def family_of(head: int) -> frozenset[int]:
+    """Return a process and everything that descends from it."""
+    found, waiting = set[int](), [head]
     while waiting:
         process = waiting.pop()
         if process not in found:
