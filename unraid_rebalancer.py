@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ENVIRONMENT = os.path.join(HERE, ".venv", "bin", "python")
-NEEDED = ("click", "cronsim", "msgspec", "psutil", "rich", "xxhash")
+NEEDED = ("apprise", "click", "cronsim", "msgspec", "psutil", "rich", "xxhash")
 TRIED = "REBALANCER_SCRIPT_RESTARTED"
 
 

@@ -23,7 +23,7 @@ def write_disk(root: Path, *, files: int, percent: float, seed: int) -> None:
     figures = os.statvfs(root)
     size, of_its_own = (blocks * figures.f_frsize for blocks in (figures.f_blocks, figures.f_blocks - figures.f_bfree))
     _write_shared_folder(root, seed)
-    ballast = size // 40  # makes what is odd large enough to be among the first to move
+    ballast = int(size * percent / 600)  # makes what is odd so large that nothing moves in its place
     _write_file(root / "media" / f"oddities {seed}" / "ballast.bin", ballast)
     _write_file(root / "media" / f"film {seed}" / "film.mkv", ballast)
     _write_links_across_folders(root, seed)
