@@ -16,6 +16,7 @@ from lab import Entry, Running, RunProgram, StartProgram
 
 MIB = 2**20
 _TOP_UP = MIB // 4
+_ODD = 3  # trees with something of every kind in each disk: a plan may spare one of them, hardly all
 
 
 def write_disk(root: Path, *, files: int, percent: float, seed: int) -> None:
@@ -23,12 +24,16 @@ def write_disk(root: Path, *, files: int, percent: float, seed: int) -> None:
     figures = os.statvfs(root)
     size, of_its_own = (blocks * figures.f_frsize for blocks in (figures.f_blocks, figures.f_blocks - figures.f_bfree))
     _write_shared_folder(root, seed)
-    ballast = int(size * percent / 600)  # makes what is odd so large that nothing moves in its place
-    _write_file(root / "media" / f"oddities {seed}" / "ballast.bin", ballast)
+    ballast = size // 40  # makes what is odd large enough to be among the first to move
+    seeds = [seed, *(100 * number + seed for number in range(1, _ODD))]
+    for number, own in enumerate(seeds, start=1):
+        _write_file(root / "media" / f"oddities {own}" / "ballast.bin", ballast // number)
     _write_file(root / "media" / f"film {seed}" / "film.mkv", ballast)
     _write_links_across_folders(root, seed)
-    elsewhere = of_its_own + files * 4096 + 4 * MIB + 2 * ballast  # what rounding up to blocks costs, and what is odd
-    lab.write_tree(root, files=files, seed=seed, total=max(0, int(size * percent / 100 * 0.95) - elsewhere))
+    elsewhere = of_its_own + files * 4096 + _ODD * 4 * MIB + 3 * ballast  # rounding up to blocks, and what is odd
+    total = max(0, int(size * percent / 100 * 0.95) - elsewhere)
+    for own in seeds:
+        lab.write_tree(root, files=files // _ODD, seed=own, total=total // _ODD)
     _top_up(root, percent, seed)
 
 
