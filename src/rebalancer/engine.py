@@ -15,6 +15,7 @@ from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import RebalancerError, RefusedError, UsageError
+from rebalancer.executions.array_stop import stops_with_the_array
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
 from rebalancer.executions.cleanup import clean_up
@@ -122,18 +123,29 @@ class Engine:
 
     def scan(self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         """Read every usable disk once; ``on_progress(disk name, files so far, bytes so far)``."""
+        with stops_with_the_array(cancel, root=self.root):
+            return self._scan(selection, cancel, on_progress)
+
+    def _scan(self, selection: Selection, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         for disk in self.disks():
+            cancel.check()
             if disk.is_usable and not disk.is_folder:
                 flush(disk)
         return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
 
-    def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched."""
+    def plan(self, inventory: Inventory, selection: Selection, *, cancel: Cancel | None = None) -> Plan:
+        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched.
+
+        Once asked to stop, the best plan so far is returned at once.
+        """
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
         constraints = constraints_of(self.settings, inventory.disks, unfinished)
         until = time.monotonic() + PLANNING_SECONDS
         return make_plan(
-            inventory, self._with_settings(selection), constraints, patience=lambda: time.monotonic() > until
+            inventory,
+            self._with_settings(selection),
+            constraints,
+            patience=lambda: time.monotonic() > until or (cancel is not None and cancel.is_requested),
         )
 
     def finish_begun(
@@ -162,7 +174,8 @@ class Engine:
             measure=self.disks,
             max_runtime=selection.max_runtime,
         )
-        execution = Runner(self.folders, cancel, on_message, time.time).run(job)
+        with stops_with_the_array(cancel, root=self.root):
+            execution = Runner(self.folders, cancel, on_message, time.time).run(job)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
             clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
         return execution
@@ -204,7 +217,8 @@ class Engine:
             timezone=zone(schedule.timezone or self.timezone),
             replace_running=lambda: self._replace(schedule_id),
         )
-        return firing.carry_out()
+        with stops_with_the_array(cancel, root=self.root):
+            return firing.carry_out()
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))
@@ -232,8 +246,10 @@ class Engine:
         above = schedule.above_percent
         if above is not None and all(disk.used_percent <= above for disk in disks if disk.is_usable):
             return self._operation(_NOTHING_NEW, selection)
-        inventory = self.scan(selection, cancel=cancel, on_progress=_unseen)
-        return self._operation(self.plan(inventory, selection), selection)
+        inventory = self._scan(selection, cancel, _unseen)
+        plan = self.plan(inventory, selection, cancel=cancel)
+        cancel.check()
+        return self._operation(plan, selection)
 
     def _with_settings(self, selection: Selection) -> Selection:
         """Fill in what the settings say where the selection says nothing."""

@@ -126,7 +126,7 @@ class FakeEngine:
         cancel.check()
         return self.inventory
 
-    def plan(self, _inventory: Inventory, selection: Selection) -> Plan:
+    def plan(self, _inventory: Inventory, selection: Selection, *, cancel: Cancel) -> Plan:
         self.selections.append(selection)
         return self.made_plan
 

@@ -69,6 +69,8 @@ class Firing:
         if refusal := self._refusal():
             return self._skipped(refusal)
         with self._turn() as is_ours:
+            if not is_ours and self.runner.cancel.is_requested:
+                return self.runner.run(self._job(attempt=1))  # begins nothing: its record says why
             if not is_ours:
                 return self._skipped(_not_now("overlap", "an earlier execution of this schedule still runs"))
             execution = self._attempts()
@@ -152,7 +154,7 @@ class Firing:
             try:
                 _rest(self.runner.cancel, delay)
             except CancelledError:
-                break
+                return self.runner.run(self._job(attempt=attempt + 1))  # begins nothing: its record says why
             delay *= 2
         return execution
 

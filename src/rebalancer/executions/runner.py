@@ -12,13 +12,14 @@ from typing import IO
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, NotNowError, RebalancerError
-from rebalancer.executions import request
+from rebalancer.executions import array_stop, request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.outcome import Facts, judge
 from rebalancer.executions.process import identity_of
+from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.store import ExecutionStore, new_id
 from rebalancer.executions.supervision import Supervision
 from rebalancer.executions.timeline import Timeline
@@ -164,7 +165,8 @@ class _Run:
 
     def _conclude(self) -> ScheduleExecution:
         execution_id = self.execution.execution_id
-        asked = request.read(self.runner.folders, execution_id) if self.facts.is_cancelled else None
+        asked = self._asked() if self.facts.is_cancelled else None
+        is_array_stopping = asked is not None and asked.action is StopAction.ARRAY_STOP
         outcome = judge(replace(self.facts, request=asked))
         now = time.monotonic()
         worked = now - self._worked_from if self._worked_from is not None else 0.0
@@ -183,6 +185,8 @@ class _Run:
         )
         if self.supervision is not None:
             self._add_figures(self.supervision)
+            if not is_array_stopping:  # else the disks are being unmounted: nobody looks at them any more
+                self.execution = replace(self.execution, disks_after=_fill(self.job.measure()))
         self._save(outcome.status)
         request.forget(self.runner.folders, execution_id)
         return self.execution
@@ -198,8 +202,15 @@ class _Run:
             moves_done=self.facts.moves_done,
             files_left=self.facts.files_left,
             left=tuple(supervision.left),
-            disks_after=_fill(self.job.measure()),
         )
+
+    def _asked(self) -> StopRequest | None:
+        """Return who asked for the stop and why; None when nobody said so."""
+        asked = request.read(self.runner.folders, self.execution.execution_id)
+        reason = self.runner.cancel.reason
+        if asked is None and reason == array_stop.ARRAY_STOPS:
+            return StopRequest(action=StopAction.ARRAY_STOP, reason=reason, actor=array_stop.ACTOR)
+        return asked
 
 
 def new_record(job: Job, *, now: float) -> ScheduleExecution:

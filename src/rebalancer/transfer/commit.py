@@ -238,7 +238,7 @@ class _Steps:
         while waiting:
             busy: list[Item] = []
             appeared += self.each(waiting, _claim_and_appear, busy=busy)
-            if busy and time.monotonic() > deadline:
+            if busy and (time.monotonic() > deadline or self.route.control.cancel.is_requested):
                 for item in busy:
                     undo(item, self.route, ChangedError(IN_USE))
                 return appeared
