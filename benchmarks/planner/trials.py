@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from planner import judge
+from planner import judge, orders
 from planner.arrays import Trial
 from planner.checker import problems_of, worse_steps
+from planner.orders import Reached
 from planner.rivals import compete
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.plan import Plan
@@ -18,6 +19,7 @@ from rebalancer.planning.selection import Selection
 TOLERANCE = 1.0
 _SELECTION = Selection(tolerance=TOLERANCE)
 _EDGE = 1e-3  # points
+_TRACE = 1e-5  # of the bytes: what the solver's own tolerances may be worth
 
 
 class Rival(Struct, frozen=True):
@@ -58,7 +60,12 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Exact(Struct, frozen=True, kw_only=True):
-    """A small array beside its optimum. Gaps in percent of bytes, and in points of spread."""
+    """A small array beside its optimum. Gaps in percent of bytes, and in points of spread.
+
+    The solver ignores the order of steps. Where the plan is not at the solver's optimum, every better end and every
+    order of its steps was looked at: ``in_order`` is the best that a plan can be, ``by_room`` the best where steps may
+    leave the disks less even than at the start on the way, as long as they fit.
+    """
 
     name: str
     seconds: float
@@ -67,15 +74,35 @@ class Exact(Struct, frozen=True, kw_only=True):
     bytes: int
     optimum: float
     is_proven: bool
+    in_order: Reached | None = None  # None: the plan is at the solver's optimum, or there are too many ends to look at
+    by_room: Reached | None = None
 
     @property
-    def misses(self) -> float:
+    def misses_solver(self) -> float:
         """Return how many points more spread the plan has than whole units could reach, beyond the tolerance."""
         return max(0.0, self.spread - max(TOLERANCE, self.least_spread) - _EDGE)
 
     @property
+    def is_at_solver(self) -> bool:
+        return not self.misses_solver and self.bytes <= self.optimum * (1 + _TRACE)
+
+    @property
+    def misses(self) -> float:
+        """Return how many points more spread the plan has than any plan could reach, beyond the tolerance."""
+        if self.in_order is None:
+            return self.misses_solver
+        return max(0.0, self.spread - TOLERANCE - self.in_order.missed - _EDGE)
+
+    @property
+    def misses_by_room(self) -> float:
+        """Return the points that no plan could reach even if its steps had to do nothing but fit."""
+        goal = max(TOLERANCE, self.least_spread) + _EDGE
+        return 0.0 if self.by_room is None else max(0.0, TOLERANCE + self.by_room.missed - goal)
+
+    @property
     def gap(self) -> float:
-        return 100 * (self.bytes / self.optimum - 1) if self.optimum > 1 else 100.0 * bool(self.bytes)
+        optimum = self.optimum if self.in_order is None else self.in_order.bytes
+        return 100 * (self.bytes / optimum - 1) if optimum > 1 else 100.0 * bool(self.bytes)
 
 
 def judged(trial: Trial) -> Result:
@@ -108,15 +135,14 @@ def judged(trial: Trial) -> Result:
 def exact(trial: Trial) -> Exact:
     """Plan for a small array and find the optimum: the least spread, then the least bytes that reach the goal.
 
-    The goal is the tolerance, or the least spread where that is above it. The optimum may end in any order, so no
-    plan whose every step fits can be better.
+    The goal is the tolerance, or the least spread where that is above it.
     """
     start = time.perf_counter()
     plan = make_plan(trial.inventory, _SELECTION, trial.constraints)
     seconds = time.perf_counter() - start
     least = judge.least_spread(trial, is_exact=True)
     verdict = judge.least_bytes(trial, max(TOLERANCE, least + 1e-6, plan.spread_after), is_exact=True)
-    return Exact(
+    result = Exact(
         name=trial.name,
         seconds=seconds,
         spread=plan.spread_after,
@@ -125,6 +151,16 @@ def exact(trial: Trial) -> Exact:
         optimum=verdict.bytes,
         is_proven=verdict.is_proven,
     )
+    return result if result.is_at_solver or orders.count_of(trial) > orders.MOST else _in_order(trial, result)
+
+
+def _in_order(trial: Trial, result: Exact) -> Exact:
+    known = orders.Reached(max(0.0, result.spread - TOLERANCE), result.bytes)
+    in_order, by_room = (
+        orders.best_in_order(trial, known, tolerance=TOLERANCE, keeps_spread=keeps_spread)
+        for keeps_spread in (True, False)
+    )
+    return replace(result, in_order=in_order, by_room=by_room, is_proven=True)
 
 
 def carried_out(inventory: Inventory, plans: Sequence[Plan]) -> Inventory:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rebalancer.array.disk import DiskStatus
 from rebalancer.array.unraid import disks as unraid
 from rebalancer.array.unraid.ini import STATE, parse
-from rebalancer.array.disk import DiskStatus
 
 VAR = (
     'NAME="Tower 🗄"\nmdState="STARTED"\nfsState="Started"\nstartMode="Normal"\ncsrf_token="SECRET"\nmdNumDisabled="1"\n'

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.bench_records import write_records
 
 import lab
+from bench_records import write_records
 from crash.figures import Figures
 from lab import MakeDisk
 

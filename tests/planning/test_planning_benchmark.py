@@ -4,9 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from planner import judge, report
-from planner.arrays import small
-from planner.trials import Exact, Result, judged
+import pytest
+from msgspec.structs import replace
+from planning_lab import GB, array
+
+from planner import judge, orders, report
+from planner.arrays import Trial, small
+from planner.trials import Exact, Result, exact, judged
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +73,44 @@ def test_a_result_says_whether_it_is_as_even_as_it_can_be() -> None:
     )  # fmt: skip
 
     assert (result.ratio, result.is_even) == (2.0, False)
+
+
+def test_the_best_in_order_is_the_best_end_that_steps_with_room_lead_to() -> None:
+    """Disk 1 has room for 1 GB above its reserve: it must give before it receives, and disk 2 has room for 9 GB."""
+    inventory = array([("disk1", 100 * GB, [60 * GB, 37 * GB]), ("disk2", 100 * GB, [80 * GB, 9 * GB])])
+    nothing = orders.Reached(8.0, 0)
+
+    for keeps_spread in (True, False):
+        found = orders.best_in_order(Trial("", inventory), nothing, tolerance=0.0, keeps_spread=keeps_spread)
+        assert found == nothing
+    less = array([("disk1", 100 * GB, [60 * GB, 37 * GB]), ("disk2", 120 * GB, [71 * GB, 9 * GB])])
+    swap = orders.best_in_order(Trial("", less), orders.Reached(97 - 200 / 3, 0), tolerance=0.0, keeps_spread=True)
+    assert swap.bytes == 46 * GB
+    assert swap.missed == pytest.approx(21.0)
+
+
+def test_a_rotation_is_out_of_reach_only_where_no_step_may_make_it_worse() -> None:
+    trial = small(1)
+    known = orders.Reached(2.6059019263999943, 109713297408)
+
+    assert orders.best_in_order(trial, known, tolerance=1.0, keeps_spread=True) == known
+    free = orders.best_in_order(trial, known, tolerance=1.0, keeps_spread=False)
+    assert (free.missed, free.bytes) == (0.0, 3497087377408)
+
+
+def test_what_no_order_leads_to_is_not_held_against_the_plan_and_the_table_names_it() -> None:
+    result = exact(small(53))
+
+    assert result.is_proven
+    assert result.misses_solver > 10
+    assert result.misses_by_room > 5
+    assert (result.misses, result.gap) == (0.0, 0.0)
+    table = report.of_optima([result])
+    assert "| of those, no order at all has the room | small 53 |" in table
+    assert "1 of 1" in table
+
+
+def test_a_plan_that_is_worse_than_what_can_be_carried_out_is_found_out() -> None:
+    worse = replace(exact(small(53)), spread=20.0)
+
+    assert worse.misses == pytest.approx(20 - 15.569, abs=0.01)

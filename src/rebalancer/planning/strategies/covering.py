@@ -11,6 +11,8 @@ from rebalancer.planning.strategies.exchange import Limits, Patience
 _LEAVING = 10  # units of one pair of disks of which one or two are replaced, the largest first
 _STAYING = 300  # units at home that are considered, evenly over their sizes
 _PASSES = 6
+_TRACE = 1e-5  # of all bytes that move: what could be saved is too little to look for
+_PAIRS = 400  # of disks; where more exchange units, each has many and the overshoot is little
 
 Units = tuple[Resident, ...]
 
@@ -29,6 +31,8 @@ def tighten(layout: Layout, limits: Limits, is_over: Patience) -> None:
     One or two units go home, none, one, two or three smaller ones leave in their place. With n units at home that
     takes about n steps for each, as the sums of pairs are walked from both ends.
     """
+    if len(_pairs(layout)) > _PAIRS:
+        return
     for _ in range(_PASSES):
         has_gained = False
         for home, disk in _pairs(layout):
@@ -52,7 +56,7 @@ def _pairs(layout: Layout) -> list[tuple[int, int]]:
 def _covers(layout: Layout, limits: Limits, home: int, disk: int) -> Iterator[_Cover]:
     """Yield what saves bytes between a disk and its guest's home, as much as both can bear."""
     slack = min(layout.used[disk] - limits.lowest[disk], limits.highest[home] - layout.used[home])
-    if slack <= 0:
+    if slack <= layout.moved * _TRACE:
         return
     away = [unit for unit in layout.arrivals(disk) if unit.home == home][-_LEAVING:]
     staying = [unit for unit in layout.sample(home, _STAYING) if unit.home == home and layout.may_end(unit, disk)]

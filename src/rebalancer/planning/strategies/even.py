@@ -66,7 +66,7 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
     2. Meet each surplus with the largest units that fit, the fullest disk first, always to the emptiest.
     3. Where that leaves a disk outside the band, exchange: other units, other destinations, a big unit for a smaller.
     4. Still not even: the same with smaller units first and with narrower bands, and the best of all is kept.
-    5. A dozen units: look at every way to place them.
+    5. A dozen units: find the best end there is to which an order of steps leads.
     6. Above the bound by more than a trace: shake, settle again, and keep what is better, for a bounded time.
     """
     if len(situation.disks) < 2 or is_reached(situation, situation.used()):
@@ -78,13 +78,15 @@ def draw(situation: Situation, is_over: Patience) -> list[Step]:
     found = _search(task)
     steps = feasible(found.layout)
     if is_small(situation):
-        better = enumerate_ends(situation, Outcome(found.missed, found.moved))
-        steps = (
-            min((feasible(Layout(situation, better)), steps), key=lambda one: _score(situation, one))
-            if better
-            else steps
-        )
+        better = enumerate_ends(situation, Outcome(*_score(situation, steps)))
+        steps = _gain_first(situation, better) if better else steps
     return steps if _is_worth_it(situation, steps) else []
+
+
+def _gain_first(situation: Situation, steps: list[Step]) -> list[Step]:
+    """Return the steps in the usual order; in the one they came in, where the usual one leaves some out."""
+    arranged = arrange(situation, steps)
+    return arranged if len(arranged) == len(steps) else steps
 
 
 def _is_worth_it(situation: Situation, steps: Sequence[Step]) -> bool:
