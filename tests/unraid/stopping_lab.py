@@ -66,7 +66,9 @@ class Stage:
 
     def records(self) -> tuple[dict[str, Any], ...]:
         found = sorted((self.state / "config/executions").glob("[!.]*.json"))
-        return tuple(json.loads(path.read_bytes()) for path in found)
+        return tuple(
+            sorted((json.loads(path.read_bytes()) for path in found), key=lambda one: float(one["start_time"]))
+        )
 
     def phase(self) -> str:
         """Return what the worker last said that it does."""
