@@ -95,7 +95,10 @@ class Server:
         at.parent.mkdir(parents=True, exist_ok=True)
         # as Unraid's update_cron, which the kernel would not start by itself: no interpreter is named
         first = "#/bin/bash" if name == "update_cron" else "#!/bin/bash"
-        at.write_text(f'{first}\necho {name} "$@" >> {shlex.quote(str(self.root / "calls"))}\n')
+        log, boot = (shlex.quote(str(self.root / place)) for place in ("calls", "boot/config/plugins"))
+        table = shlex.quote(str(self.root / "etc/cron.d/root"))
+        collecting = f"cat {boot}/*/*.cron > {table}\n" if name == "update_cron" else ""
+        at.write_text(f'{first}\necho {name} "$@" >> {log}\n{collecting}')
         at.chmod(0o755)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import lab
-from lab import MakeDisk, MountPool, disks as lab_disks
+from lab import MakeDisk, MountPool
+from lab import disks as lab_disks
 from lab.server import Server
 
 pytestmark = [pytest.mark.needs_loop_disks("ext4"), pytest.mark.needs_pool, pytest.mark.needs_tool("setfacl", "strace")]
