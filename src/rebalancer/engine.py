@@ -14,7 +14,7 @@ from msgspec import structs
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import RebalancerError, RefusedError, UsageError
+from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageError
 from rebalancer.executions.array_stop import stops_with_the_array
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
@@ -28,9 +28,15 @@ from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.monitor import ScheduleMonitor
+from rebalancer.executions.process_table import family_of
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
+from rebalancer.executions.waiting import advice
+from rebalancer.guards.hold import in_words
+from rebalancer.guards.kinds import guards_for
+from rebalancer.guards.options import EVERY_GUARD, GuardOptions
+from rebalancer.guards.watch import Watch
 from rebalancer.inventory.scan import scan
 from rebalancer.inventory.unit import Inventory
 from rebalancer.planning.capacity import reserve_of
@@ -148,8 +154,19 @@ class Engine:
             patience=lambda: time.monotonic() > until or (cancel is not None and cancel.is_requested),
         )
 
+    def demand_nothing_holds(self, guards: GuardOptions) -> None:
+        """Return when no guard holds work on the disks now; raises NotNowError with every reason."""
+        watch = self._watch(guards)
+        if watch.guards and (holds := watch.holds([disk for disk in self.disks() if disk.is_usable])):
+            raise NotNowError(f"{in_words(holds)}{advice(holds)}")
+
     def finish_begun(
-        self, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
+        self,
+        selection: Selection,
+        *,
+        cancel: Cancel,
+        on_message: Callable[[Message], None],
+        guards: GuardOptions = EVERY_GUARD,
     ) -> ScheduleExecution | None:
         """Finish what an earlier run began and could not end, as an execution; None when there is nothing of that kind.
 
@@ -157,22 +174,31 @@ class Engine:
         """
         if not any(Journal(self.folders.operations).unfinished(self.disks())):
             return None
-        return self.run(_NOTHING_NEW, selection, cancel=cancel, on_message=on_message)
+        return self.run(_NOTHING_NEW, selection, cancel=cancel, on_message=on_message, guards=guards)
 
     def run(
-        self, plan: Plan, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
+        self,
+        plan: Plan,
+        selection: Selection,
+        *,
+        cancel: Cancel,
+        on_message: Callable[[Message], None],
+        guards: GuardOptions = EVERY_GUARD,
     ) -> ScheduleExecution:
         """Finish what an earlier run began, then carry the plan out; returns the final record.
 
         A disk that must not be used now costs only its own moves. Raises UsageError when the plan was made for
-        other disks, RefusedError when no move is left, NotNowError when another run works on one of the disks.
+        other disks, RefusedError when no move is left, NotNowError when a guard or another run holds one of the disks.
         """
+        watch = self._watch(guards)
         operation = self._operation(plan, self._with_settings(selection))
         job = Job(
             disks=lambda: operation.disks,
             prepare=lambda: operation,
             measure=self.disks,
             max_runtime=selection.max_runtime,
+            holds=watch.holds,
+            pauses=watch.holds,
         )
         with stops_with_the_array(cancel, root=self.root):
             execution = Runner(self.folders, cancel, on_message, time.time).run(job)
@@ -211,6 +237,7 @@ class Engine:
             manager=self.schedules,
             runner=runner,
             array=self._array_of(schedule, cancel),
+            watch=lambda: self._watch(schedule.guards, only_when_idle=schedule.only_when_idle),
             fired_by=by,
             due=due,
             jitter=jitter_of(schedule, machine=platform.node()) if by in _FROM_THE_CLOCK else 0,
@@ -219,6 +246,14 @@ class Engine:
         )
         with stops_with_the_array(cancel, root=self.root):
             return firing.carry_out()
+
+    def _watch(self, options: GuardOptions, *, only_when_idle: bool = False) -> Watch:
+        return Watch(
+            root=self.root,
+            guards=guards_for(options, only_when_idle=only_when_idle),
+            clock=time.monotonic,
+            processes=lambda: family_of(os.getpid()),
+        )
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))

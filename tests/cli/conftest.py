@@ -23,6 +23,7 @@ from rebalancer.cancel import Cancel
 from rebalancer.cli import answer
 from rebalancer.cli.session import Session
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, LeftFile, ScheduleExecution
+from rebalancer.guards.options import GuardOptions
 from rebalancer.inventory.unit import Inventory, LeftAlone, Unit
 from rebalancer.planning.plan import LeftBehind, Move, Plan, PlannedDisk
 from rebalancer.planning.selection import Selection
@@ -114,6 +115,8 @@ class FakeEngine:
     index: Any = None
     fired: list[tuple[str, str, str | None]] = field(default_factory=list)
     has_fired_already: bool = False
+    guards: list[GuardOptions] = field(default_factory=list)
+    held: Exception | None = None  # what a guard says at once
 
     def disks(self) -> Sequence[Disk]:
         self.while_reading()
@@ -133,10 +136,22 @@ class FakeEngine:
     def finish_begun(self, *_arguments: object, **_options: object) -> None:
         """Nothing was begun earlier."""
 
+    def demand_nothing_holds(self, _guards: GuardOptions) -> None:
+        """Nothing does, unless the test says so."""
+        if self.held is not None:
+            raise self.held
+
     def run(
-        self, plan: Plan, selection: Selection, *, cancel: Cancel, on_message: Callable[[Message], None]
+        self,
+        plan: Plan,
+        selection: Selection,
+        *,
+        cancel: Cancel,
+        on_message: Callable[[Message], None],
+        guards: GuardOptions,
     ) -> ScheduleExecution:
         self.selections.append(selection)
+        self.guards.append(guards)
         self.carried_out.append(plan)
         for message in self.messages:
             on_message(message)
@@ -159,7 +174,9 @@ class FakeEngine:
         self.fired.append((schedule_id, fired_by, slot))
         if self.has_fired_already:
             return None
-        execution = self.run(self.made_plan, schedule.selection, cancel=cancel, on_message=on_message)
+        execution = self.run(
+            self.made_plan, schedule.selection, cancel=cancel, on_message=on_message, guards=schedule.guards
+        )
         return dataclasses.replace(execution, schedule_id=schedule_id)
 
 

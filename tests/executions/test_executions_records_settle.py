@@ -11,14 +11,14 @@ from records_lab import DEAD, LIVING, NOW, execution, folders_in, index_in, mach
 from rebalancer import records
 from rebalancer.executions.current import Current
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
+from rebalancer.executions.live import Live
 from rebalancer.executions.settle import Remains, settled
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.state import StateFolders, ensure
-from rebalancer.transfer.messages import Progress
 
 STARTED = (Event(NOW, "started"),)
 REBOOTED = replace(LIVING, boot_id="the boot before")
-PROGRESS = Progress(
+PROGRESS = Live(
     moves_done=3, moves_total=9, files_moved=40, files_total=90, bytes_moved=4000, bytes_copied=4500, bytes_total=9000
 )
 
@@ -86,7 +86,7 @@ def test_the_last_figures_are_those_it_told() -> None:
 
 @pytest.mark.parametrize("lie", [{"files_moved": -5}, {"bytes_moved": 2**62}])
 def test_figures_that_cannot_be_true_are_passed_over(lie: dict[str, int]) -> None:
-    progress = Progress(**{**{name: getattr(PROGRESS, name) for name in PROGRESS.__struct_fields__}, **lie})
+    progress = Live(**{**{name: getattr(PROGRESS, name) for name in PROGRESS.__struct_fields__}, **lie})
 
     assert settle(running(1, DEAD), Remains(progress=progress)).bytes_moved == 0
 

@@ -16,7 +16,11 @@ HELD = ScheduleExecution(
 
 def test_a_waiting_execution_says_what_holds_it() -> None:
     assert standing_of(HELD) == "held: disk2 is in use"
-    assert sentences_of(HELD) == ["started by cron for 2026-11-23T03:15:00+01:00, attempt 2", "it is pending"]
+    assert sentences_of(HELD) == [
+        "started by cron for 2026-11-23T03:15:00+01:00, attempt 2",
+        "waited 0.0 s for what held it",
+        "it is pending",
+    ]
 
 
 def test_an_execution_without_timeline_has_a_beginning_and_an_end() -> None:

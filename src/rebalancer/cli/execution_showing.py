@@ -124,17 +124,18 @@ def _running_row(execution: ScheduleExecution, progress: Progress | None, now: f
         execution.status.value,
         moment(execution.start_time, now=now),
         "" if process is None else str(process),
-        "" if progress is None else _percent(progress),
+        "" if progress is None or not progress.bytes_total else _percent(progress),
         standing_of(execution) if progress is None else _doing(progress),
     )
 
 
 def _percent(progress: Progress) -> str:
-    part = min(progress.bytes_copied / progress.bytes_total, 1.0) if progress.bytes_total else 0.0
-    return f"{100 * part:.0f} %"
+    return f"{100 * min(progress.bytes_copied / progress.bytes_total, 1.0):.0f} %"
 
 
 def _doing(progress: Progress) -> str:
+    if progress.why:
+        return f"{progress.phase}: {progress.why}"
     moves = f"{progress.moves_done:,} of {output.count(progress.moves_total, 'move')}"
     return ", ".join(part for part in (moves, progress.phase, progress.path) if part)
 

@@ -1,6 +1,7 @@
 """What a run or a scan shows while it works: drawn and redrawn on a terminal, a line now and then elsewhere."""
 
 import contextlib
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
+_DIGITS = re.compile(r"\d+")
 LINE_EVERY = 5.0  # seconds between two lines where nothing can be redrawn
 WINDOW = 10.0  # seconds over which the speed is averaged
 
@@ -70,6 +72,8 @@ class RunView:
         """How much is done, how fast, and how long the rest will take."""
         if self.last is None:
             return "starting"
+        if not self.last.bytes_total and self.last.phase == "held":
+            return "waiting"
         parts = [f"{format_size(self.last.bytes_copied)} of {format_size(self.last.bytes_total)}"]
         if rate := self.speed.rate:
             remaining = max(self.last.bytes_total - self.last.bytes_copied, 0)
@@ -78,7 +82,7 @@ class RunView:
 
     @property
     def counts(self) -> str:
-        if self.last is None:
+        if self.last is None or self.last.phase == "held":
             return ""
         left = f", {self.left:,} left where they were" if self.left else ""
         return (
@@ -91,6 +95,8 @@ class RunView:
         """The phase and the file being worked on, from where to where; what holds the work when it is paused."""
         if self.last is None:
             return ""
+        if self.last.why:
+            return f"{self.last.phase}: {self.last.why}"
         way = f"{self.last.source} → {self.last.destination}" if self.last.destination else self.last.source
         return "  ".join(part for part in (self.last.phase, way, names.display(self.last.path)) if part)
 
@@ -136,7 +142,7 @@ class _Frame:
 class PlainLines:
     """One line per few seconds in which moves were finished or the phase changed to something worth telling."""
 
-    TOLD = frozenset({"recovering", "paused"})
+    TOLD = frozenset({"recovering", "paused", "held", "going on"})
 
     def __init__(self, view: RunView, clock: Callable[[], float]) -> None:
         self.view = view
@@ -151,7 +157,7 @@ class PlainLines:
         self.view.take(message, now)
         if not isinstance(message, Progress):
             return
-        phase = message.phase if message.phase in self.TOLD else ""
+        phase = f"{message.phase} {_DIGITS.sub('', message.why)}" if message.phase in self.TOLD else ""
         if phase and phase != self._told_phase:
             self._tell(self.view.current)
         elif message.moves_done > self._told_moves and now - self._told_at >= LINE_EVERY:

@@ -12,11 +12,13 @@ import click
 
 from rebalancer import names
 from rebalancer.cli import documents, output
+from rebalancer.cli.guard_options import guard_options
 from rebalancer.cli.options import file_option, global_options
 from rebalancer.cli.plan import make_plan
 from rebalancer.cli.selecting import NAMES, selection_options, typed_option
 from rebalancer.cli.session import Session
 from rebalancer.errors import CancelledError, ExitCode, UsageError
+from rebalancer.guards.options import EVERY_GUARD, GuardOptions
 from rebalancer.planning.selection import Selection
 from rebalancer.quantities import format_size
 
@@ -34,6 +36,7 @@ EPILOG = """\
 Examples:
   unraid-rebalancer run
   unraid-rebalancer run --max-runtime 6h --bandwidth-limit 80MB/s --yes
+  unraid-rebalancer run --max-temperature 42 --ignore-guard backups
   unraid-rebalancer run --plan plan.json --json
 
 Asks first when a person is there to answer. Ctrl-C stops cleanly: what was moved stays moved, the rest stays where
@@ -48,9 +51,12 @@ _WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "verify", "min_age"})
 @file_option("--plan", "plan_file", help="Carry out a saved plan instead of making one.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @selection_options
+@guard_options
 @global_options
 @click.pass_context
-def command(context: click.Context, *, selection: Selection, plan_file: Path | None, yes: bool) -> int:
+def command(
+    context: click.Context, *, selection: Selection, guards: GuardOptions, plan_file: Path | None, yes: bool
+) -> int:
     """Make the disks as full as they should be: scan, plan, move, verify.
 
     The exit code is that of the execution: 0 done or nothing to do, 1 something failed or was left,
@@ -63,35 +69,43 @@ def command(context: click.Context, *, selection: Selection, plan_file: Path | N
     if plan is not None and not session.disks:
         session.disks = [f"{disk.path},name={disk.name}" for disk in plan.disks]
     engine = session.engine()
-    _finish_begun(session, engine, selection)
+    engine.demand_nothing_holds(guards)
+    _finish_begun(session, engine, selection, guards)
     if plan is None:
         plan = make_plan(session, engine, selection)
     with output.reader_may_leave():
         _introduce(session, plan)
     if plan.moves and not yes:
         _ask(session, plan)
-    execution = carry_out(session, engine, plan, selection=selection)
+    execution = carry_out(session, engine, plan, selection=selection, guards=guards)
     with output.reader_may_leave():
         conclude(session, execution)
     return ExitCode.FAILED if execution.exit_code is None else execution.exit_code
 
 
-def carry_out(session: Session, engine: "Engine", plan: "Plan", *, selection: Selection) -> "ScheduleExecution":
+def carry_out(
+    session: Session,
+    engine: "Engine",
+    plan: "Plan",
+    *,
+    selection: Selection,
+    guards: GuardOptions = EVERY_GUARD,
+) -> "ScheduleExecution":
     """Run the plan with its progress shown; signals ask it to stop after the current chunk."""
     _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
     with watched(session) as (cancel, on_message):
-        execution = engine.run(plan, selection, cancel=cancel, on_message=on_message)
+        execution = engine.run(plan, selection, cancel=cancel, on_message=on_message, guards=guards)
     _log(execution)
     return execution
 
 
-def _finish_begun(session: Session, engine: "Engine", selection: Selection) -> None:
+def _finish_begun(session: Session, engine: "Engine", selection: Selection, guards: GuardOptions) -> None:
     """Let what an earlier run began be finished first, so that the plan is made for whole units.
 
     Raises CancelledError when it was stopped.
     """
     with watched(session) as (cancel, on_message):
-        execution = engine.finish_begun(selection, cancel=cancel, on_message=on_message)
+        execution = engine.finish_begun(selection, cancel=cancel, on_message=on_message, guards=guards)
     if execution is None:
         return
     _log(execution)

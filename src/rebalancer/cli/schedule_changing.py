@@ -35,6 +35,7 @@ EDIT_EPILOG = """\
 Examples:
   unraid-rebalancer schedule edit nightly --at 05:30 --max-runtime 4h
   unraid-rebalancer schedule edit nightly --reset max-runtime --reset disk
+  unraid-rebalancer schedule edit nightly --max-temperature 42 --ignore-guard backups
 """
 _BASE = Schedule(schedule_id="", cron="15 4 * * *")  # a time of day that no zone skips or doubles: see `templates`
 _WITHOUT_CRON = (
@@ -67,7 +68,7 @@ def create(session: Session, *, schedule_id: str | None, changes: Changes) -> No
 @click.pass_obj
 def edit(session: Session, *, schedule_id: str, changes: Changes) -> None:
     """Change the options that are named; the others stay as they are."""
-    if not (changes.is_timed or changes.values or changes.selection or changes.reset):
+    if not (changes.is_timed or changes.values or changes.selection or changes.guards or changes.reset):
         raise UsageError("nothing to change: name at least one option")
     engine = session.engine()
     schedule = engine.schedules.change(

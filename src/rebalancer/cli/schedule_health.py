@@ -32,8 +32,11 @@ def health(session: Session, *, schedule_id: str | None) -> int:
     """
     engine = session.engine()
     now, schedules = moment_of(session, engine), chosen(engine, schedule_id)
-    lines = _lines_of_cron(engine)
-    found = [_examine(session, engine, schedule, now=now, lines=lines) for schedule in schedules]
+    lines, holding = _lines_of_cron(engine), _holding(session)
+    found = [
+        _examine(session, engine, schedule, now=now, lines=lines, holding=holding.get(schedule.schedule_id, ""))
+        for schedule in schedules
+    ]
     if session.is_json:
         output.print_json(found)
     elif session.shows:
@@ -53,8 +56,22 @@ def _lines_of_cron(engine: "Engine") -> dict[str, str] | None:
         return None
 
 
-def _examine(
-    session: Session, engine: "Engine", schedule: "Schedule", *, now: Now, lines: dict[str, str] | None
+def _holding(session: Session) -> dict[str, str]:
+    """Return what holds the active executions, by their schedules; a new one replaces what another says."""
+    from rebalancer.executions.story import holding_of
+
+    running = reversed(session.monitor().get_running_executions())
+    return {execution.schedule_id: what for execution in running if (what := holding_of(execution))}
+
+
+def _examine(  # one parameter per thing that is known of all schedules together
+    session: Session,
+    engine: "Engine",
+    schedule: "Schedule",
+    *,
+    now: Now,
+    lines: dict[str, str] | None,
+    holding: str,
 ) -> "ScheduleHealth":
     from rebalancer.executions.health import health_of
     from rebalancer.schedules.lint import lint, which_daemon
@@ -66,6 +83,7 @@ def _examine(
         now=now.at,
         machine_timezone=now.timezone,
         last_success_time=statistics.last_success_time if statistics is not None else None,
+        holding=holding,
         cron_line=None if lines is None else schedule.schedule_id in lines,
         warnings=lint(schedule, daemon=which_daemon(session.root), machine_timezone=now.timezone, now=now.at),
     )
@@ -95,6 +113,10 @@ def _remarks(one: "ScheduleHealth", schedule: "Schedule", now: Now) -> list[str]
     remarks = list(one.warnings)
     if one.suspension is not None:
         remarks.append(state_in_words(schedule, now))
+    if one.holding:
+        remarks.append(f"its execution is {one.holding}")
+    elif one.last_record_cause == "held":
+        remarks.append(f"its last firing did not run: {one.last_record_message}")
     if one.missed_runs:
         remarks.append(f"{output.count(one.missed_runs, 'run')} missed since {one.missed_since}: nothing started it")
     if one.condition.value == "failing":

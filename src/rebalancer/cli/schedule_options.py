@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from rebalancer import quantities
+from rebalancer.cli.guard_options import guard_changes
 from rebalancer.cli.options import Decorator, parsed
 from rebalancer.cli.selecting import is_typed, selection_changes
 from rebalancer.cli.session import Session
 from rebalancer.errors import UsageError
+from rebalancer.guards.options import GuardOptions
 from rebalancer.planning.selection import Selection
 from rebalancer.schedules import hours, templates, validation
 from rebalancer.schedules.expression import parse_expression
@@ -24,8 +26,10 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # in cron's order
 _LAST_DAY = 28  # of the month: every month has it
 _RENAMED = {"only_when_idle": "when-idle", "from_disks": "from", "to_disks": "to", "shares": "share",
-            "exclude_shares": "exclude-share", "disks": "disk", "paths": "path"}  # fmt: skip
-_NEVER_RESET = frozenset({"schedule_id", "cron", "enabled", "created_at", "updated_at", "suspension", "selection"})
+            "exclude_shares": "exclude-share", "disks": "disk", "paths": "path", "ignored": "ignore-guard"}  # fmt: skip
+_NEVER_RESET = frozenset(
+    {"schedule_id", "cron", "enabled", "created_at", "updated_at", "suspension", "selection", "guards"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Changes:
     on: tuple[Day, ...] = ()
     values: dict[str, Any] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
+    guards: dict[str, Any] = field(default_factory=dict)
     reset: tuple[str, ...] = ()
 
     @property
@@ -58,11 +63,18 @@ class Changes:
         known = dict(self.template.values) if self.template is not None else {}
         chosen: Selection = known.pop("selection", before.selection)
         defaults = {name: _default(Schedule, name) for name in self.reset if name in Schedule.__struct_fields__}
-        options = {name: getattr(chosen, name) for name in Selection.__struct_fields__}
-        options |= {name: _default(Selection, name) for name in self.reset if name in options}
-        selection = Selection(**(options | self.selection))
-        cron = self._expression(str(known.get("cron", before.cron)))
-        return known | defaults | self.values | {"selection": selection, "cron": cron}
+        chosen_guards: GuardOptions = known.pop("guards", before.guards)
+        options = {
+            "selection": Selection(**self._changed(chosen, self.selection)),
+            "guards": GuardOptions(**self._changed(chosen_guards, self.guards)),
+            "cron": self._expression(str(known.get("cron", before.cron))),
+        }
+        return known | defaults | self.values | options
+
+    def _changed(self, before: Selection | GuardOptions, typed: dict[str, Any]) -> dict[str, Any]:
+        """Return every field: as it was, as its default where it is reset, as it was typed."""
+        fields = {name: getattr(before, name) for name in before.__struct_fields__}
+        return fields | {name: _default(type(before), name) for name in self.reset if name in fields} | typed
 
     def _expression(self, base: str) -> str:
         if self.cron is not None:
@@ -79,18 +91,19 @@ def schedule_options(command: Command) -> Command:
     """Add all options of a schedule to a command, which receives what was typed as ``changes``."""
 
     @functools.wraps(command)
-    def with_changes(*arguments: Any, selection: dict[str, Any], **options: Any) -> Any:
+    def with_changes(*arguments: Any, selection: dict[str, Any], guards: dict[str, Any], **options: Any) -> Any:
         context = click.get_current_context()
         chosen = {name: options.pop(name) for name in _FIELDS}
         values = {name: value for name, value in chosen.items() if is_typed(context, name)}
         timing = {name: options.pop(name) for name in ("cron", "template", "at", "on")}
-        changes = Changes(values=values, selection=selection, reset=options.pop("reset", ()), **timing)
+        reset = options.pop("reset", ())
+        changes = Changes(values=values, selection=selection, guards=guards, reset=reset, **timing)
         _refuse_contradictions(changes)
         if disks := context.ensure_object(Session).disks:
             changes.values["disks"] = tuple(disks)
         return command(*arguments, changes=changes, **options)
 
-    wrapped = selection_changes(with_changes)
+    wrapped = selection_changes(guard_changes(with_changes))
     for option in reversed((*_TIMES, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped
@@ -101,11 +114,11 @@ def _refuse_contradictions(changes: Changes) -> None:
         raise UsageError(f"{'--at' if changes.at else '--on'}: --cron says already when to run")
     if changes.cron is not None and changes.template is not None:
         raise UsageError("--template: --cron says already when to run; leave one of them out")
-    if both := set(changes.reset) & {*changes.values, *changes.selection}:
+    if both := set(changes.reset) & {*changes.values, *changes.selection, *changes.guards}:
         raise UsageError(f"--reset: {_spelled(min(both))} is also given a value")
 
 
-def _default(kind: type[Schedule] | type[Selection], name: str) -> Any:
+def _default(kind: type[Schedule] | type[Selection] | type[GuardOptions], name: str) -> Any:
     defaults = kind.__struct_defaults__
     fields = kind.__struct_fields__[-len(defaults) :]  # keyword-only structs keep those without a default in front
     return dict(zip(fields, defaults, strict=True))[name]
@@ -150,7 +163,8 @@ def _weekdays(first: str, last: str) -> str:
 
 
 def _resettable(text: str, *, field: str) -> str:
-    known = {_spelled(name): name for name in (*Schedule.__struct_fields__, *Selection.__struct_fields__)}
+    fields = (*Schedule.__struct_fields__, *Selection.__struct_fields__, *GuardOptions.__struct_fields__)
+    known = {_spelled(name): name for name in fields}
     name = known.get(text.strip().removeprefix("--"))
     if name is None or name in _NEVER_RESET:
         raise UsageError(f"{field}: {text!r} is no option that has a default; write it like max-runtime")

@@ -1,6 +1,6 @@
 """Schedules as the documents, lines and tables that people and programs read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from rebalancer.executions.statistics import ScheduleStatistics
     from rebalancer.executions.verdict import Verdict
 
-_DURATIONS = frozenset({"max_wait", "catch_up_window", "jitter", "retry_delay", "max_runtime", "min_age"})
-_SIZES = frozenset({"min_unit_size", "max_unit_size", "max_bytes"})
-_TOLD_APART = frozenset({"schedule_id", "selection", "suspension", "enabled", "created_at", "updated_at", "cron"})
+_DURATIONS = ("max_wait", "catch_up_window", "jitter", "retry_delay", "max_runtime", "min_age")
+_SIZES = ("min_unit_size", "max_unit_size", "max_bytes", "min_memory")
+_RATES = ("bandwidth_limit", "max_disk_activity")
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(_DURATIONS, format_duration),
+    **dict.fromkeys(_SIZES, format_size),
+    **dict.fromkeys(_RATES, lambda rate: f"{format_size(rate)}/s"),
+    **dict.fromkeys(("max_temperature", "cool_down"), lambda degrees: f"{degrees} °C"),
+    "max_cpu": lambda percent: f"{percent:g} %",
+}
+_OPTION = {"ignored": "ignore-guard"}  # where an option is not called as its field
+_TOLD_APART = frozenset(
+    {"schedule_id", "selection", "guards", "suspension", "enabled", "created_at", "updated_at", "cron"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,8 @@ def show_one(schedule: Schedule, now: Now) -> None:
     output.say(f"{schedule.schedule_id}: {schedule.cron} ({now.zone_of(schedule)}), {state_in_words(schedule, now)}")
     show_next_lines(schedule, now)
     rows: list[tuple[Cell, ...]] = [
-        (name.replace("_", "-"), value) for name, value in (*_changed(schedule), *_changed(schedule.selection))
+        (_OPTION.get(name, name.replace("_", "-")), value)
+        for name, value in (*_changed(schedule), *_changed(schedule.guards), *_changed(schedule.selection))
     ]
     if rows:
         output.say()
@@ -192,14 +204,10 @@ def _changed(options: Struct) -> list[tuple[str, str]]:
 
 
 def _value(name: str, value: Any) -> str:
-    if name in _DURATIONS:
-        return format_duration(value)
-    if name in _SIZES:
-        return format_size(value)
+    if name in _WRITTEN:
+        return _WRITTEN[name](value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Enum):
         return str(value.value)
-    if isinstance(value, tuple):
-        return ", ".join(value)
-    return f"{format_size(value)}/s" if name == "bandwidth_limit" else f"{value}"
+    return ", ".join(value) if isinstance(value, tuple) else f"{value}"

@@ -10,10 +10,10 @@ from rebalancer import names, records
 from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.executions import process
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
+from rebalancer.executions.live import Live
 from rebalancer.executions.settle import Remains, settled, with_live_figures
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.state import StateFolders
-from rebalancer.transfer.messages import Progress
 from rebalancer.turns import is_taken
 
 _TAIL = 4096  # bytes of a log in which a crash is looked for
@@ -49,6 +49,8 @@ class Current:
 
     def live(self, execution: ScheduleExecution) -> ScheduleExecution:
         """Return an execution that was loaded here with the figures it has by now, for showing: its record has none."""
+        if execution.status.is_final:
+            return execution
         return with_live_figures(execution, self._remains(execution), now=self.clock())
 
     def of(self, execution: ScheduleExecution) -> ScheduleExecution:
@@ -102,7 +104,7 @@ class Current:
         path = self.folders.progress / f"{execution.execution_id}.json"
         progress, seen = None, None
         with suppress(RebalancerError, OSError):
-            progress = records.read(path, Progress)
+            progress = records.read(path, Live)
             seen = path.stat().st_mtime
         return Remains(progress, seen, self._last_words(execution.execution_id))
 

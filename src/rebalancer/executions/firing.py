@@ -10,7 +10,7 @@ from enum import Enum
 
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import CancelledError, ExitCode, RebalancerError
+from rebalancer.errors import CancelledError, ExitCode, NotNowError, RebalancerError
 from rebalancer.executions.cleanup import clean_up
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
@@ -18,7 +18,7 @@ from rebalancer.executions.job import Job
 from rebalancer.executions.outcome import Outcome
 from rebalancer.executions.runner import EMERGENCY_HOLD, Runner, new_record
 from rebalancer.guards.hold import Hold
-from rebalancer.guards.idle import hold_for_idleness, measured_load
+from rebalancer.guards.watch import Watch
 from rebalancer.schedules import hours
 from rebalancer.schedules.manager import ScheduleManager, is_suspended
 from rebalancer.schedules.schedule import Overlap, Schedule, Suspension
@@ -58,6 +58,7 @@ class Firing:
     manager: ScheduleManager
     runner: Runner
     array: Array
+    watch: Callable[[], Watch]  # a fresh one for each execution: its guards remember what they saw
     fired_by: FiredBy
     due: Slot | None
     jitter: int  # seconds to wait after the slot
@@ -147,7 +148,10 @@ class Firing:
         """Run it, and again after failures, each attempt with a record of its own and twice the delay."""
         delay = self.schedule.retry_delay
         for attempt in range(1, self.schedule.retries + 2):
-            execution = self.runner.run(self._job(attempt=attempt))
+            try:
+                execution = self.runner.run(self._job(attempt=attempt))
+            except NotNowError as error:  # it may not wait
+                return self._skipped(_not_now("held", str(error)))
             is_last = attempt > self.schedule.retries
             if is_last or execution.exit_code != ExitCode.FAILED or execution.cause not in _RETRIED:
                 break
@@ -159,7 +163,7 @@ class Firing:
         return execution
 
     def _job(self, *, attempt: int) -> Job:
-        schedule = self.schedule
+        schedule, watch = self.schedule, self.watch()
         return Job(
             disks=self.array.disks,
             prepare=self.array.prepare,
@@ -170,8 +174,8 @@ class Firing:
             attempt=attempt,
             max_runtime=schedule.selection.max_runtime,
             max_wait=schedule.max_wait,
-            holds=self._holds,
-            pauses=self._pauses,
+            holds=lambda disks: [*watch.holds(disks), *self._not_yet()],
+            pauses=watch.holds,
             time_is_over=self._hours_over,
         )
 
@@ -179,24 +183,14 @@ class Firing:
     def _slot(self) -> str:
         return self.due.local if self.due is not None else ""
 
-    def _holds(self) -> Sequence[Hold]:
-        """Return what keeps it from starting now."""
+    def _not_yet(self) -> Iterator[Hold]:
+        """Yield why it is too early to start."""
         now = self.runner.clock()
-        found = list(self._pauses())
         if self.due is not None and now < self.due.at + self.jitter:
-            found.append(Hold(guard="jitter", reason=f"its own delay of {self.jitter} s after the slot"))
+            yield Hold(guard="jitter", reason=f"its own delay of {self.jitter} s after the slot")
         if self._hours_over():
             opening = hours.next_opening(self.schedule.active_hours, at=datetime.fromtimestamp(now, self.timezone))
-            found.append(Hold(guard="hours", reason=f"outside its active hours; they begin {opening:%a %H:%M}"))
-        return found
-
-    def _pauses(self) -> Sequence[Hold]:
-        """Return what makes a running execution wait."""
-        if not self.schedule.only_when_idle:
-            return ()
-        load, processors = measured_load()
-        hold = hold_for_idleness(load=load, processors=processors)
-        return (hold,) if hold is not None else ()
+            yield Hold(guard="hours", reason=f"outside its active hours; they begin {opening:%a %H:%M}")
 
     def _hours_over(self) -> str:
         at = datetime.fromtimestamp(self.runner.clock(), self.timezone)

@@ -38,10 +38,12 @@ class ScheduleHealth(Struct, frozen=True, kw_only=True):
     last_run_message: str
     last_record_time: float | None  # also of a firing that did not run
     last_record_cause: str
+    last_record_message: str
     next_run: Slot | None
     missed_runs: int  # slots since the last record that nothing is recorded of
     missed_since: str  # the first of them; empty when there is none
     suspension: Suspension | None
+    holding: str  # what its active execution waits for; empty when none does
     cron_line: bool | None  # whether its crontab line is in force; None: the crontab cannot be read
     warnings: tuple[str, ...]
 
@@ -53,12 +55,13 @@ def health_of(
     now: float,
     machine_timezone: str,
     last_success_time: float | None = None,
+    holding: str = "",
     cron_line: bool | None = None,
     warnings: Sequence[str] = (),
 ) -> ScheduleHealth:
     """Judge a schedule by its newest executions (newest first); ``last_success_time`` where they do not reach back.
 
-    ``warnings`` are what is known besides, such as what `lint` says.
+    ``holding`` is what keeps its active execution from working; ``warnings`` are what is known besides, such as what `lint` says.
     """
     ran = [one for one in executions if one.exit_code != ExitCode.NOT_NOW]
     succeeded = [one.end_time or one.start_time for one in ran if one.status is ExecutionStatus.COMPLETED]
@@ -74,10 +77,12 @@ def health_of(
         last_run_message=last.error_message if last is not None else "",
         last_record_time=newest.start_time if newest is not None else None,
         last_record_cause=newest.cause if newest is not None else "",
+        last_record_message=newest.error_message if newest is not None else "",
         next_run=next(iter(upcoming(schedule, now=now, count=1, machine_timezone=machine_timezone)), None),
         missed_runs=len(missed),
         missed_since=missed[0].local if missed else "",
         suspension=schedule.suspension if is_suspended(schedule, now=now) else None,
+        holding=holding,
         cron_line=cron_line,
         warnings=tuple(warnings),
     )

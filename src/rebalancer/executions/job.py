@@ -7,8 +7,10 @@ from rebalancer.array.disk import Disk
 from rebalancer.guards.hold import Hold
 from rebalancer.transfer.operation import Operation
 
+Look = Callable[[Sequence[Disk]], Sequence[Hold]]  # at what holds work on these disks
 
-def nothing_holds() -> Sequence[Hold]:
+
+def nothing_holds(_disks: Sequence[Disk]) -> Sequence[Hold]:
     return ()
 
 
@@ -30,5 +32,5 @@ class Job:
     max_runtime: int | None = None  # of work; held time does not count
     time_is_over: Callable[[], str] = never_over  # why it must end now although it is not done; empty: it need not
     max_wait: int = 0  # 0: what holds it is an error at once
-    holds: Callable[[], Sequence[Hold]] = nothing_holds  # why it must not start now
-    pauses: Callable[[], Sequence[Hold]] = nothing_holds  # why it must not go on now
+    holds: Look = nothing_holds  # why it must not start now
+    pauses: Look = nothing_holds  # why it must not go on now

@@ -163,8 +163,12 @@ class ScheduleMonitor:
         return sorted(running, key=lambda execution: (execution.start_time, execution.execution_id), reverse=True)
 
     def get_execution(self, execution_id: str) -> ScheduleExecution:
-        """Return one execution as it stands now; raises NotFoundError and DamagedRecordError."""
-        return Current(self.folders, self._store, self.clock).load(execution_id)
+        """Return one execution as it stands now, with what it last said of itself while it is active.
+
+        Raises NotFoundError and DamagedRecordError.
+        """
+        current = Current(self.folders, self._store, self.clock)
+        return current.live(current.load(execution_id))
 
     def get_execution_history(
         self,

@@ -56,6 +56,29 @@ def everybody() -> dict[int, Facts]:
     return {facts.pid: facts for facts in found if facts is not None}
 
 
+def family_of(pid: int) -> frozenset[int]:
+    """Return a process and all that descend from it, by their numbers (proc(5), /proc/PID/task/TID/children)."""
+    found, waiting = {pid}, [pid]
+    while waiting:
+        new = _children(waiting.pop()) - found
+        found |= new
+        waiting += new
+    return frozenset(found)
+
+
+def _children(pid: int) -> set[int]:
+    found: set[int] = set()
+    try:
+        for thread in os.listdir(_PROC / str(pid) / "task"):
+            found.update(map(int, (_PROC / str(pid) / "task" / thread / "children").read_text().split()))
+    except FileNotFoundError:  # it has ended, or the kernel was built without this file
+        if not (_PROC / f"self/task/{os.getpid()}/children").exists():
+            return {facts.pid for facts in everybody().values() if facts.parent == pid}
+    except OSError:
+        return found
+    return found
+
+
 class Table:
     """Every process that may be signalled, as it was when the table was made; each is asked for its token once."""
 

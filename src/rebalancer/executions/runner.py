@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from msgspec import structs
+
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, NotNowError, RebalancerError
-from rebalancer.executions import array_stop, request
+from rebalancer.executions import array_stop, live, request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -25,7 +27,7 @@ from rebalancer.executions.supervision import Supervision
 from rebalancer.executions.timeline import Timeline
 from rebalancer.executions.waiting import HeldError, wait_for_turn
 from rebalancer.executions.worker_process import WorkerProcess
-from rebalancer.guards.hold import Hold
+from rebalancer.guards.hold import Hold, in_words
 from rebalancer.state import StateFolders, ensure
 from rebalancer.transfer.messages import Message
 
@@ -93,6 +95,10 @@ class _Run:
             self._work()
         return self._conclude()
 
+    @property
+    def _progress_path(self) -> Path:
+        return self.runner.folders.progress / f"{self.execution.execution_id}.json"
+
     # -- before the work ----------------------------------------------------------------------------------------
 
     def _wait(self, stack: ExitStack) -> Sequence[int]:
@@ -106,8 +112,10 @@ class _Run:
         )
 
     def _held(self, holds: Sequence[Hold]) -> None:
-        for hold in holds:
-            self.timeline.add("held", hold.reason)
+        self.timeline.hold("held", holds)
+        progress = structs.replace(live.NOTHING_DONE, phase="held", why=in_words(holds))
+        live.show(self._progress_path, progress, self.timeline.events())
+        self.runner.on_message(progress)
         if not self.store.path_of(self.execution.execution_id).exists():
             self._save(ExecutionStatus.PENDING)
 
@@ -124,7 +132,7 @@ class _Run:
         worker = WorkerProcess(log=self.log, locks=locks)
         stack.callback(worker.close)
         folders = self.runner.folders
-        self.timeline.add("started")
+        self.timeline.let_go("started")
         self._worked_from = time.monotonic()
         self.supervision = Supervision(
             job=self.job,
@@ -132,7 +140,7 @@ class _Run:
             journal=Journal(folders.operations),
             timeline=self.timeline,
             cancel=self.runner.cancel,
-            progress_path=folders.progress / f"{self.execution.execution_id}.json",
+            progress_path=self._progress_path,
             on_message=self.runner.on_message,
         )
         self.execution = replace(
@@ -155,7 +163,6 @@ class _Run:
             self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
             self.facts = replace(supervision.facts, error=f"unexpected error: {type(error).__name__}: {error}")
-        supervision.progress_path.unlink(missing_ok=True)
 
     # -- the record ---------------------------------------------------------------------------------------------
 
@@ -189,6 +196,7 @@ class _Run:
                 self.execution = replace(self.execution, disks_after=_fill(self.job.measure()))
         self._save(outcome.status)
         request.forget(self.runner.folders, execution_id)
+        self._progress_path.unlink(missing_ok=True)
         return self.execution
 
     def _add_figures(self, supervision: Supervision) -> None:

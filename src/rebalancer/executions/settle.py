@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rebalancer.errors import ExitCode
-from rebalancer.executions.checking import LARGEST
+from rebalancer.executions.checking import LARGEST, LATEST
 from rebalancer.executions.execution import Event, ExecutionStatus, ProcessIdentity, ScheduleExecution
+from rebalancer.executions.live import Live
 from rebalancer.transfer.messages import Progress
 
 LOST = "lost"  # the cause in the record
@@ -15,7 +16,7 @@ LOST = "lost"  # the cause in the record
 class Remains:
     """What an execution left in the runtime folder."""
 
-    progress: Progress | None = None  # what it last said of itself; None: nothing that can be believed
+    progress: Live | None = None  # what it last said of itself; None: nothing that can be believed
     last_seen: float | None = None  # seconds since 1970 (UTC) of its last sign of life; None: none is left
     last_words: str = ""  # the last line of a crash in its log
 
@@ -43,11 +44,15 @@ def settled(
         return execution
     is_reboot = bool(processes) and all(process.boot_id != boot_id for process in processes)
     reason = f"lost: {_how(execution, remains, is_reboot=is_reboot)}"
-    return _ended(_with_last_figures(execution, remains.progress), reason, now=now, last_seen=remains.last_seen)
+    known = with_last_events(_with_last_figures(execution, remains.progress), remains.progress)
+    return _ended(known, reason, now=now, last_seen=remains.last_seen)
 
 
 def with_live_figures(execution: ScheduleExecution, remains: Remains, *, now: float) -> ScheduleExecution:
     """Return a living execution with what it last said of itself, and the seconds since it started, for showing only."""
+    if execution.status.is_final:
+        return execution
+    execution = with_last_events(execution, remains.progress)
     if execution.status is not ExecutionStatus.RUNNING:
         return execution
     elapsed = max(0.0, now - execution.start_time)
@@ -85,6 +90,14 @@ def _with_last_figures(execution: ScheduleExecution, progress: Progress | None) 
     )
 
 
+def with_last_events(execution: ScheduleExecution, progress: Live | None) -> ScheduleExecution:
+    """Return an execution of ours with what happened to it since its record was written."""
+    events = progress.timeline if progress is not None else ()
+    is_newer = len(events) > len(execution.timeline) > 0
+    is_believable = all(0 <= event.at <= LATEST for event in events)
+    return replace(execution, timeline=events) if is_newer and is_believable else execution
+
+
 def _is_believable(progress: Progress) -> bool:
     figures = (progress.files_moved, progress.bytes_moved, progress.moves_done, progress.moves_total)
     return min(figures) >= 0 and max(figures) <= LARGEST
@@ -92,7 +105,8 @@ def _is_believable(progress: Progress) -> bool:
 
 def _ended(execution: ScheduleExecution, reason: str, *, now: float, last_seen: float | None) -> ScheduleExecution:
     end = now if last_seen is None else min(now, max(last_seen, execution.start_time))
-    worked = 0.0 if last_seen is None else max(0.0, end - execution.start_time)
+    has_worked = last_seen is not None and execution.status is ExecutionStatus.RUNNING
+    worked = max(0.0, end - execution.start_time) if has_worked else 0.0
     return replace(
         execution,
         status=ExecutionStatus.FAILED,

@@ -10,15 +10,15 @@ from rebalancer.errors import RebalancerError
 from rebalancer.executions import request
 from rebalancer.executions.execution import Event, ProcessIdentity, ScheduleExecution
 from rebalancer.executions.family import PATIENCE, Family
+from rebalancer.executions.live import Live
 from rebalancer.executions.outcome import Facts, judge
 from rebalancer.executions.process import boot_id
 from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopRequest
-from rebalancer.executions.settle import Remains, settled
+from rebalancer.executions.settle import Remains, settled, with_last_events
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.verdict import Ending, Verdict, detail_of, ending_of
 from rebalancer.state import StateFolders
-from rebalancer.transfer.messages import Progress
 
 _TRIES = 5  # a record that keeps changing has somebody who looks after it
 
@@ -102,12 +102,12 @@ class Stop:
             cause=outcome.cause,
             error_message=outcome.error_message,
             actor=self.request.actor,
-            timeline=(*seen.timeline, Event(now, "ended", words)),
+            timeline=(*with_last_events(seen, remains.progress).timeline, Event(now, "ended", words)),
         )
 
-    def _progress(self) -> Progress | None:
+    def _progress(self) -> Live | None:
         try:
-            return records.read(self.folders.progress / f"{self.execution_id}.json", Progress)
+            return records.read(self.folders.progress / f"{self.execution_id}.json", Live)
         except RebalancerError:
             return None
 

@@ -1,8 +1,10 @@
 """Why an execution went as it did, told from its record alone: pure."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
+from rebalancer.quantities import format_duration
 
 _FIRED_BY = {
     "hand": "started by hand",
@@ -13,6 +15,8 @@ _FIRED_BY = {
     "program": "started by another program, which registered it",
 }
 REASONS_TOLD = 5
+_WAITING = frozenset({"held", "still held"})
+_PAUSED = frozenset({"paused", "still paused"})
 
 
 def events_of(execution: ScheduleExecution) -> tuple[Event, ...]:
@@ -27,8 +31,8 @@ def events_of(execution: ScheduleExecution) -> tuple[Event, ...]:
 
 
 def sentences_of(execution: ScheduleExecution) -> list[str]:
-    """Return who started it for which slot, how it ended and through whom, and why files stayed."""
-    return [*_beginning(execution), _ending(execution), *_what_stayed(execution)]
+    """Return who started it for which slot, what held it, how it ended and through whom, and why files stayed."""
+    return [*_beginning(execution), *_what_held_it(execution), _ending(execution), *_what_stayed(execution)]
 
 
 def standing_of(execution: ScheduleExecution) -> str:
@@ -37,6 +41,37 @@ def standing_of(execution: ScheduleExecution) -> str:
         return ""
     last = execution.timeline[-1]
     return f"{last.what}: {last.why}" if last.why else last.what
+
+
+def holding_of(execution: ScheduleExecution) -> str:
+    """Return what an active execution waits for: ``paused: the mover runs (pid 4711)``; empty when nothing holds it."""
+    if execution.status.is_final or not execution.timeline:
+        return ""
+    last = execution.timeline[-1]
+    return f"{last.what.removeprefix('still ')}: {last.why}" if last.what in _WAITING | _PAUSED else ""
+
+
+def _what_held_it(execution: ScheduleExecution) -> Iterator[str]:
+    """Yield how long it waited and paused; of one that still does, until it last noted something."""
+    waited, paused = _spans(execution.timeline, _WAITING), _spans(execution.timeline, _PAUSED)
+    if waited:
+        yield f"waited {format_duration(sum(waited))} for what held it"
+    if paused:
+        times = "once" if len(paused) == 1 else f"{len(paused)} times"
+        in_all = "" if len(paused) == 1 else " in all"
+        yield f"was paused {times}, for {format_duration(sum(paused))}{in_all}"
+
+
+def _spans(timeline: tuple[Event, ...], kinds: frozenset[str]) -> list[float]:
+    """Return the seconds of each stretch of such events, from its first to whatever came after its last."""
+    spans, since = [], None
+    for event in timeline:
+        if event.what in kinds:
+            since = event.at if since is None else since
+        elif since is not None and event.what != "asked to stop":
+            spans.append(event.at - since)
+            since = None
+    return spans if since is None else [*spans, timeline[-1].at - since]
 
 
 def _beginning(execution: ScheduleExecution) -> list[str]:

@@ -1,23 +1,23 @@
 """The work of one execution, watched: messages become figures, requests become signals, the rest is concluded."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msgspec import structs
 
-from rebalancer import records
+from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
-from rebalancer.errors import RefusedError
+from rebalancer.errors import ExitCode
+from rebalancer.executions import live
 from rebalancer.executions.execution import LEFT_SHOWN, LeftFile
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.outcome import Facts
 from rebalancer.executions.timeline import Timeline
 from rebalancer.executions.worker_process import GRACE, WorkerProcess
-from rebalancer.state import ensure
+from rebalancer.guards.hold import Hold, in_words
 from rebalancer.transfer.messages import Finished, Left, Message, Progress
 from rebalancer.transfer.operation import Operation
 
@@ -43,12 +43,21 @@ class Supervision:
     moves_planned: int = 0
     bytes_planned: int = 0
     operation_id: str = ""
-    paused_seconds: float = 0.0
     _started: float = field(default_factory=time.monotonic)
     _before: tuple[int, int, int] = (0, 0, 0)  # files, bytes and moves of the operations that have ended
+    _at_work: Sequence[Disk] = ()  # the disks that the operation reads and writes
+    _last: Progress = live.NOTHING_DONE  # what the worker last said of the operation
+    _holds: Sequence[Hold] = ()  # what pauses it now
+    _ended_by: str = ""  # why a guard ended the work; empty when none did
+    _paused_before: float = 0.0  # seconds
     _paused_at: float | None = None
     _looked: float = 0.0
     _progress_written: float = 0.0
+
+    @property
+    def paused_seconds(self) -> float:
+        """How long it has been paused, all pauses together and the present one included."""
+        return self._paused_before + (time.monotonic() - self._paused_at if self._paused_at is not None else 0.0)
 
     def work(self) -> None:
         """Finish what earlier runs began on these disks, then plan and carry out what is to be done."""
@@ -70,7 +79,7 @@ class Supervision:
 
     def _may_go_on(self) -> bool:
         facts = self.facts
-        if facts.is_cancelled or facts.time_is_up or facts.is_worker_lost or facts.is_stuck:
+        if facts.is_cancelled or facts.time_is_up or facts.is_worker_lost or facts.is_stuck or self._ended_by:
             return False
         if self._stop_reason():
             self._note_stop()
@@ -93,6 +102,9 @@ class Supervision:
     def _carry_out(self, operation: Operation, *, only_begun: bool) -> None:
         """Make the operation durable, give it to the worker, and settle the journal with what it says."""
         self._before = (self.facts.files_moved, self.bytes_moved, self.facts.moves_done)
+        self._last = live.NOTHING_DONE
+        named = {name for move in operation.moves for name in (move.source, move.destination)}
+        self._at_work = tuple(disk for disk in operation.disks if disk.name in named)
         self.worker.begin(self.journal.begin(operation), only_begun=only_begun)
         finished = self._listen()
         if finished is not None:
@@ -128,12 +140,15 @@ class Supervision:
                 self.left.append(LeftFile(message.disk, message.path, message.reason, message.path_base64))
         elif isinstance(message, Progress):
             self._count(message.files_moved, message.bytes_moved, message.moves_done)
-            self._write_progress(message)
+            self._last = message = structs.replace(message, why=in_words(self._holds))
+            if time.monotonic() - self._progress_written >= _PROGRESS_EVERY:
+                self._show_progress()
         self.on_message(message)
 
     def _add(self, finished: Finished) -> None:
         self._count(finished.files_moved, finished.bytes_moved, finished.moves_done)
-        is_cancelled = self.facts.is_cancelled or (bool(finished.stopped) and not self.facts.time_is_up)
+        is_asked_for = bool(self.facts.time_is_up or self._ended_by)
+        is_cancelled = self.facts.is_cancelled or (bool(finished.stopped) and not is_asked_for)
         self.facts = replace(self.facts, error=self.facts.error or finished.error, is_cancelled=is_cancelled)
 
     def _count(self, files_moved: int, bytes_moved: int, moves_done: int) -> None:
@@ -141,13 +156,9 @@ class Supervision:
         self.bytes_moved = size + bytes_moved
         self.facts = replace(self.facts, files_moved=files + files_moved, moves_done=moves + moves_done)
 
-    def _write_progress(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._progress_written >= _PROGRESS_EVERY:
-            self._progress_written = now
-            with suppress(OSError, RefusedError):  # that nobody can watch is no reason to stop
-                ensure(self.progress_path.parent)
-                records.write(self.progress_path, self._in_all(progress), durable=False)
+    def _show_progress(self) -> None:
+        self._progress_written = time.monotonic()
+        live.show(self.progress_path, self._in_all(self._last), self.timeline.events())
 
     def _in_all(self, progress: Progress) -> Progress:
         """Return the progress with what the operations before this one did, as the final record will count."""
@@ -169,34 +180,48 @@ class Supervision:
             return self.cancel.reason
         if self.job.max_runtime is not None and self._worked() > self.job.max_runtime:
             return _TIME_IS_UP
-        return self.job.time_is_over()
+        return self._ended_by or self.job.time_is_over()
 
     def _note_stop(self) -> None:
         reason = self._stop_reason()
         self.timeline.add("asked to stop", reason)
         if self.cancel.is_requested:
             self.facts = replace(self.facts, is_cancelled=True)
+        elif self._ended_by:
+            self.facts = replace(self.facts, error=reason, error_code=ExitCode.REFUSED)
         else:
             self.facts = replace(self.facts, time_is_up=reason)
 
     def _worked(self) -> float:
         """Return the seconds of work; the time it was paused does not count."""
-        now = time.monotonic()
-        paused = self.paused_seconds + (now - self._paused_at if self._paused_at is not None else 0.0)
-        return now - self._started - paused
+        return time.monotonic() - self._started - self.paused_seconds
 
     def _pause_or_go_on(self) -> None:
+        """Ask what holds the work, now and then; it goes on only when nothing does any more."""
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY:
             return
         self._looked = now
-        reasons = "; ".join(hold.reason for hold in self.job.pauses())
-        if reasons and self._paused_at is None:
+        before, self._holds = self._holds, self.job.pauses(self._at_work)
+        self._ended_by = self._ended_by or in_words(hold for hold in self._holds if hold.ends_work)
+        if self._holds:
+            self.timeline.hold("paused", self._holds)
+            self._pause(now)
+        elif self._paused_at is not None:
+            self._go_on(now, self._paused_at)
+        if self._holds or before:
+            phase = "paused" if self._holds else "going on"
+            self._last = structs.replace(self._last, phase=phase, why=in_words(self._holds))
+            self._show_progress()
+            self.on_message(self._last)
+
+    def _pause(self, now: float) -> None:
+        if self._paused_at is None:
             self._paused_at = now
-            self.timeline.add("paused", reasons)
             self.worker.pause(paused=True)
-        elif not reasons and self._paused_at is not None:
-            self.paused_seconds += now - self._paused_at
-            self._paused_at = None
-            self.timeline.add("went on")
-            self.worker.pause(paused=False)
+
+    def _go_on(self, now: float, paused_at: float) -> None:
+        self._paused_before += now - paused_at
+        self._paused_at = None
+        self.timeline.let_go("went on")
+        self.worker.pause(paused=False)

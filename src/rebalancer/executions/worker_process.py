@@ -3,9 +3,11 @@
 import os
 import secrets
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +16,7 @@ import msgspec
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.execution import ProcessIdentity
 from rebalancer.executions.process import TOKEN, ProvenProcess, identity_of
+from rebalancer.transfer.control import PAUSING
 from rebalancer.transfer.messages import Message
 
 GRACE = 10.0  # seconds a worker gets to finish the flush it is in
@@ -28,17 +31,18 @@ class WorkerProcess:
 
     def __init__(self, *, log: IO[bytes], locks: Sequence[int]) -> None:
         token = secrets.token_hex(16)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "rebalancer.transfer.worker"],
-            bufsize=0,  # what a worker that has ended did not take must not be tried again when the pipe is closed
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd="/",  # no folder of any disk is held by standing in it
-            env=_environment(token),
-            pass_fds=tuple(locks),
-            start_new_session=True,
-        )
+        with _pausing_put_off():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rebalancer.transfer.worker"],
+                bufsize=0,  # what a worker that has ended did not take must not be tried again when the pipe is closed
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd="/",  # no folder of any disk is held by standing in it
+                env=_environment(token),
+                pass_fds=tuple(locks),
+                start_new_session=True,
+            )
         try:
             self.identity: ProcessIdentity = identity_of(self._process.pid, token)
         except ProcessLookupError as error:
@@ -105,6 +109,19 @@ class WorkerProcess:
     def _output(self) -> IO[bytes]:
         assert self._process.stdout is not None  # noqa: S101 - Popen was given a pipe
         return self._process.stdout
+
+
+@contextmanager
+def _pausing_put_off() -> Iterator[None]:
+    """Start with the signals that pause blocked: one that came before the worker listens would end it (signal(7)).
+
+    The mask is inherited; `Control.listen` lifts it and hears what came meanwhile.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PAUSING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _environment(token: str) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """What every guard is: something that looks and says "not now", with a reason and its evidence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from rebalancer.array.disk import Disk
 from rebalancer.guards.hold import Hold
+from rebalancer.guards.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Moment:
     root: Path  # where the host's own files are looked up
     disks: Sequence[Disk]
     own: frozenset[int] = frozenset()  # process numbers: the supervisor and everything below it
+    others: Processes = field(default_factory=Processes)  # the other programs; all guards of a look share one reading
 
 
 class Guard(Protocol):

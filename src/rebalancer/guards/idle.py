@@ -2,9 +2,20 @@
 
 import os
 
+from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 
 LOAD_PER_PROCESSOR = 0.5  # runnable or waiting tasks per processor, over the last minute
+
+
+class IdleGuard:
+    """Asks the kernel for the load; a schedule chooses it with --when-idle."""
+
+    name = "idle"
+
+    def look(self, moment: Moment) -> Hold | None:  # noqa: ARG002 - the load is of the whole machine
+        load, processors = measured_load()
+        return hold_for_idleness(load=load, processors=processors)
 
 
 def hold_for_idleness(*, load: float, processors: int) -> Hold | None:

@@ -4,6 +4,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from rebalancer.guards.options import EVERY_GUARD, GuardOptions
 from rebalancer.planning.selection import Selection
 
 
@@ -44,6 +45,7 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     active_hours: str = ""  # such as 22:00-06:00 or mon-fri 01:00-07:00; empty: always
     above_percent: float | None = None  # run only when a disk is fuller than this
     only_when_idle: bool = False  # wait until the machine has nothing else to do
+    guards: GuardOptions = EVERY_GUARD  # which may hold it, and from which value on
     max_wait: int = 6 * 3600  # how long a due execution waits for what holds it
     overlap: Overlap = Overlap.SKIP
     missed: Missed = Missed.SKIP

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from rebalancer.errors import UsageError
+from rebalancer.guards.options import NAMES, GuardOptions
 from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.quantities import format_duration, parse_reserve
 from rebalancer.schedules.expression import parse_expression
@@ -68,6 +69,14 @@ SELECTION_RANGES = {
     "max_runtime": Range(1, 31 * _DAY, "s"),
     "bandwidth_limit": Range(1, _LARGEST),
 }
+GUARD_RANGES = {
+    "max_temperature": Range(20, 90, "°C"),
+    "cool_down": Range(0, 30, "°C"),
+    "max_cpu": Range(1, 100, "%"),
+    "min_memory": Range(1, _LARGEST),
+    "max_disk_activity": Range(1, _LARGEST),
+    "max_streams": Range(0, 100_000),
+}
 
 
 def check(schedule: Schedule) -> Schedule:
@@ -80,6 +89,7 @@ def check(schedule: Schedule) -> Schedule:
     _check_disks(schedule.disks)
     _check_ranges(schedule, SCHEDULE_RANGES)
     check_selection(schedule.selection)
+    check_guards(schedule.guards)
     if schedule.suspension is not None:
         check_suspension(schedule.suspension)
     return msgspec.structs.replace(schedule, cron=parse_expression(schedule.cron))
@@ -101,8 +111,8 @@ def is_id(text: str) -> bool:
 
 
 def check_range(field: str, value: float, *, called: str = "") -> None:
-    """Raise UsageError when a number of the schedule or its selection is out of its range."""
-    known = SCHEDULE_RANGES | SELECTION_RANGES
+    """Raise UsageError when a number of the schedule, its selection or its guards is out of its range."""
+    known = SCHEDULE_RANGES | SELECTION_RANGES | GUARD_RANGES
     known[field].demand(value, called or field)
 
 
@@ -125,6 +135,13 @@ def check_suspension(suspension: Suspension) -> None:
     check_text("actor", suspension.actor)
     if suspension.until is not None and not suspension.since < suspension.until < _LARGEST:
         raise UsageError("until: the suspension would end before it begins; name a time to come")
+
+
+def check_guards(guards: GuardOptions) -> None:
+    """Raise UsageError for a threshold that is out of range, or a guard that there is not."""
+    _check_ranges(guards, GUARD_RANGES)
+    if unknown := set(guards.ignored) - set(NAMES):
+        raise UsageError(f"ignored: {min(unknown)!r} is no guard; there are {', '.join(NAMES)}")
 
 
 def check_selection(selection: Selection) -> None:
@@ -163,7 +180,7 @@ def _with_types(schedule: Schedule) -> Schedule:
         raise UsageError(f"{field}: {what[:1].lower()}{what[1:]}") from error
 
 
-def _check_ranges(options: Schedule | Selection, ranges: dict[str, Range]) -> None:
+def _check_ranges(options: Schedule | Selection | GuardOptions, ranges: dict[str, Range]) -> None:
     for field, allowed in ranges.items():
         value = getattr(options, field)
         if value is not None:

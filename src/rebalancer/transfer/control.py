@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from rebalancer.cancel import Cancel
 
+PAUSING = (signal.SIGUSR1, signal.SIGUSR2)
+
 _CREDIT = 0.1  # seconds of unused bandwidth that may be made up for
 _SLICE = 0.05  # seconds; how long a stop may go unseen while waiting
 
@@ -63,6 +65,7 @@ class Control:
         signal.signal(signal.SIGUSR1, lambda *_: self._pause(paused=True))
         signal.signal(signal.SIGUSR2, lambda *_: self._pause(paused=False))
         signal.signal(signal.SIGIO, lambda *_: self._want_lease())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PAUSING)  # blocked by whoever started us, until now
 
     def _pause(self, *, paused: bool) -> None:
         self.is_paused = paused

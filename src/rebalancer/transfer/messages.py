@@ -16,7 +16,8 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress", omit_defaults=
     source: str = ""
     destination: str = ""
     path: str = ""  # the file being worked on, relative to its disk
-    phase: str = ""  # "copying", "flushing", "verifying", "committing", "recovering", "paused"
+    phase: str = ""  # "copying", "flushing", "verifying", "committing", "recovering", "paused"; "held" before it begins
+    why: str = ""  # what holds or pauses it, in words; known to the supervisor only
 
 
 class Left(Struct, frozen=True, kw_only=True, tag="left", omit_defaults=True):

@@ -6,10 +6,11 @@ from pathlib import Path
 from rebalancer.array.candidate import Candidate
 from rebalancer.array.disk import DiskStatus
 from rebalancer.array.unraid.ini import STATE, read, read_flat
+from rebalancer.array.unraid.state import objection_of
 
 _DISK_NAME = re.compile(r"disk([1-9]|[12]\d)", re.ASCII)
 _DISK_KEYS = frozenset({"name", "device", "status", "type", "color", "fsStatus", "fsMountpoint"})
-_ARRAY_STATE = {"mdState": "STARTED", "fsState": "Started", "startMode": "Normal"}
+_ARRAY_KEYS = frozenset({"mdState", "fsState", "startMode"})
 _EMPTY_SLOT = frozenset({"DISK_NP", "DISK_NP_DSBL"})
 _EMULATED = frozenset({"DISK_DSBL", "DISK_NP_MISSING", "DISK_WRONG", "DISK_DSBL_NEW"})
 
@@ -24,18 +25,10 @@ def data_disks(root: Path) -> tuple[Candidate, ...]:
     Empty slots, parity, pools and the flash stick are no data disks. Files that are missing, empty or torn
     give disks that are refused, or none.
     """
-    objection = _array_objection(read_flat(root / STATE / "var.ini", frozenset(_ARRAY_STATE)))
+    objection = objection_of(read_flat(root / STATE / "var.ini", _ARRAY_KEYS))
     slots = read(root / STATE / "disks.ini", _DISK_KEYS)
     found = (_candidate(section, values, root, objection) for section, values in slots.items())
     return tuple(sorted((disk for disk in found if disk is not None), key=lambda disk: int(disk.name[4:])))
-
-
-def _array_objection(values: dict[str, str]) -> str:
-    for key, wanted in _ARRAY_STATE.items():
-        value = values.get(key, "")
-        if value != wanted:
-            return f"the array is not started normally: {key} is {value or 'unknown'}"
-    return ""
 
 
 def _candidate(section: str, values: dict[str, str], root: Path, array_objection: str) -> Candidate | None:
