@@ -13,6 +13,16 @@ _PROGRAMS = {
     "mdcmd": "usr/local/sbin/mdcmd",
     "notify": "usr/local/emhttp/webGui/scripts/notify",
 }
+#: what they do besides: cron lines are collected; the mover is at work until it is told to end
+_WORK = {
+    "update_cron": "cat {root}/boot/config/plugins/*/*.cron > {root}/etc/cron.d/root\n",
+    "mover": """\
+[ "$1" = start ] || exit 0
+echo $$ > {root}/var/run/mover.pid
+trap 'rm -f {root}/var/run/mover.pid; exit 0' TERM
+while :; do sleep 0.1; done
+""",
+}
 _VAR = {
     "version": "7.3.1",
     "NAME": "Tower",
@@ -83,6 +93,9 @@ class Server:
         self.of_disk[name] |= values
         self.write()
 
+    def program(self, name: str) -> Path:
+        return self.root / _PROGRAMS[name]
+
     def write(self) -> None:
         """Rewrite the state files, each as a whole."""
         state = self.root / "var/local/emhttp"
@@ -95,10 +108,8 @@ class Server:
         at.parent.mkdir(parents=True, exist_ok=True)
         # as Unraid's update_cron, which the kernel would not start by itself: no interpreter is named
         first = "#/bin/bash" if name == "update_cron" else "#!/bin/bash"
-        log, boot = (shlex.quote(str(self.root / place)) for place in ("calls", "boot/config/plugins"))
-        table = shlex.quote(str(self.root / "etc/cron.d/root"))
-        collecting = f"cat {boot}/*/*.cron > {table}\n" if name == "update_cron" else ""
-        at.write_text(f'{first}\necho {name} "$@" >> {log}\n{collecting}')
+        work = _WORK.get(name, "").format(root=shlex.quote(str(self.root)))
+        at.write_text(f'{first}\necho {name} "$@" >> {shlex.quote(str(self.root / "calls"))}\n{work}')
         at.chmod(0o755)
 
 
