@@ -18,7 +18,7 @@ from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageE
 from rebalancer.executions.array_stop import stops_with_the_array
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
-from rebalancer.executions.cleanup import clean_up
+from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
 from rebalancer.executions.constraining import constraints_of
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
@@ -56,7 +56,7 @@ from rebalancer.transfer.operation import Operation
 SCRIPT = "unraid_rebalancer.py"
 PLANNING_SECONDS = 60  # then the best plan so far is taken; arrays of a million units need a few
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
-_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
+_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10, "at_least": WORTH_A_WRITE}  # records of runs by hand
 _FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 _NOTHING_NEW = Plan(
     strategy="finish",

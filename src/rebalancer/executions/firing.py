@@ -11,7 +11,7 @@ from enum import Enum
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, ExitCode, NotNowError, RebalancerError
-from rebalancer.executions.cleanup import clean_up
+from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -224,6 +224,7 @@ class Firing:
                 now=self.runner.clock(),
                 dry_run=False,
                 schedule_id=schedule.schedule_id,
+                at_least=WORTH_A_WRITE,
             )
 
     def _latest(self, count: int) -> list[ScheduleExecution]:
