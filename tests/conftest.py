@@ -88,6 +88,13 @@ def _end(process: lab.Running) -> None:
     process.communicate()
 
 
+@pytest.fixture
+def receiver() -> Iterator[lab.Receiver]:
+    """A server on this machine that keeps what it hears."""
+    with lab.receiver() as listening:
+        yield listening
+
+
 # Needs: skipped with the reason where a machine lacks something, failed where nothing may be skipped.
 
 _MARKERS: dict[str, Callable[..., needs.Lacking]] = {

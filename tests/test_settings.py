@@ -43,10 +43,10 @@ def test_rules_for_shares_and_disks_are_read(tmp_path: Path) -> None:
     loaded = settings.load(path)
 
     movies, vms = loaded.shares["movies"], loaded.shares["vms"]
-    assert (movies.include, movies.exclude, movies.split_depth, movies.floor_bytes) == (
+    assert (movies.include, movies.exclude, movies.split_depth, movies.space_to_leave.size) == (
         ("disk1", "disk2"), ("disk2",), 1, 50 * 10**9,
     )  # fmt: skip
-    assert (vms.locked, vms.split_depth, vms.floor_bytes) == (True, None, 0)
+    assert (vms.locked, vms.split_depth, vms.space_to_leave.size) == (True, None, 0)
     third, fourth = loaded.limits["disk3"], loaded.limits["disk4"]
     assert (third.excluded, third.gives, third.floor_bytes) == (True, True, 0)
     assert (fourth.gives, fourth.receives, fourth.floor_bytes) == (False, False, 10 * 10**9)
@@ -123,3 +123,55 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(DamagedRecordError):
         settings.load(link)
+
+
+def test_who_is_told_is_read(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        '[notify]\nunraid = false\napprise = ["ntfy://ntfy.sh/t0k3n"]\non = ["success", "held"]\nheld_after = "30m"\n'
+        '[notify.pings]\nnightly = "https://hc-ping.com/t0k3n"\nweekly = ["http://a/1", "http://b/2"]\n',
+    )
+
+    notify = settings.load(path).notify
+
+    assert (notify.unraid, notify.apprise, notify.held_after_seconds) == (False, ("ntfy://ntfy.sh/t0k3n",), 1800)
+    assert notify.on == (settings.Occasion.SUCCESS, settings.Occasion.HELD)
+    assert notify.pings_of("nightly") == ("https://hc-ping.com/t0k3n",)
+    assert notify.pings_of("weekly") == ("http://a/1", "http://b/2")
+    assert notify.pings_of("monthly") == ()
+    assert "t0k3n" not in repr(settings.load(path)) + str(notify)
+
+
+def test_without_a_word_everything_but_success_is_told() -> None:
+    notify = settings.Settings().notify
+
+    assert set(settings.Occasion) - set(notify.on) == {settings.Occasion.SUCCESS}
+    assert (notify.unraid, notify.held_after_seconds) == (None, 7200)
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ('[notify]\nunread = true', "unknown key 'unread' in notify"),
+        ('[notify]\n"https://hc-ping.com/t0k3n" = "nightly"', "unknown key that is an address in notify"),
+        ('[notify]\napprise = "ntfy://t0k3n"', "notify: apprise: expected array, got str"),
+        ('[notify]\napprise = ["ntfy://ok/a", "t0k3n"]', "notify: apprise 2: an address is written like service://"),
+        ('[notify]\non = ["sucess"]', "notify: on 1: 'sucess' is not one of success, failure, held, "),
+        ('[notify]\non = ["ntfy://t0k3n"]', "notify: on 1: an address is not one of success"),
+        ('[notify]\nheld_after = "long"', "notify: held_after: 'long' is not a duration"),
+        ('[notify.pings]\nnightly = "t0k3n"', "notify: pings: nightly: an address is written like https://"),
+        ('[notify.pings]\nnightly = "file:///t0k3n"', "notify: pings: nightly: an address is written like https://"),
+        ('[notify.pings]\nnightly = "https://host/t0k3n x"', "notify: pings: nightly: an address is written like"),
+        ('[notify.pings]\nnightly = "https://host:99999/t0k3n"', "notify: pings: nightly: an address is written like"),
+        ('[notify.pings]\n"https://host/t0k3n" = "nightly"', "notify: pings: the id of a schedule comes before each"),
+        ("[notify.pings]\nnightly = 5", "notify: pings: expected str | array, got int"),
+    ],
+)  # fmt: skip
+def test_settings_of_notifications_are_refused_without_showing_an_address(
+    tmp_path: Path, content: str, wanted: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        settings.load(_write(tmp_path, content))
+
+    assert wanted in str(raised.value)
+    assert "t0k3n" not in str(raised.value)

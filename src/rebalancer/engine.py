@@ -13,13 +13,14 @@ from msgspec import structs
 
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
+from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageError
 from rebalancer.executions.array_stop import stops_with_the_array
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
 from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
-from rebalancer.executions.constraining import constraints_of
+from rebalancer.executions.constraining import constraints_of, unit_depths
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
 from rebalancer.executions.execution import ScheduleExecution
@@ -32,6 +33,7 @@ from rebalancer.executions.process_table import family_of
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
+from rebalancer.executions.telling import Teller
 from rebalancer.executions.waiting import advice
 from rebalancer.guards.hold import in_words
 from rebalancer.guards.kinds import guards_for
@@ -137,15 +139,22 @@ class Engine:
             cancel.check()
             if disk.is_usable and not disk.is_folder:
                 flush(disk)
-        return scan(self.disks(), depth=selection.unit_depth, now=time.time(), cancel=cancel, on_progress=on_progress)
+        return scan(
+            self.disks(),
+            depth=selection.unit_depth,
+            share_depths=unit_depths(self.settings, read_server(self.root)),
+            now=time.time(),
+            cancel=cancel,
+            on_progress=on_progress,
+        )
 
     def plan(self, inventory: Inventory, selection: Selection, *, cancel: Cancel | None = None) -> Plan:
-        """Compute a plan within the settings' rules; nothing is changed, and no disk is touched.
+        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched.
 
         Once asked to stop, the best plan so far is returned at once.
         """
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
-        constraints = constraints_of(self.settings, inventory.disks, unfinished)
+        constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
         return make_plan(
             inventory,
@@ -200,10 +209,13 @@ class Engine:
             holds=watch.holds,
             pauses=watch.holds,
         )
+        runner = self._runner(cancel, on_message)
         with stops_with_the_array(cancel, root=self.root):
-            execution = Runner(self.folders, cancel, on_message, time.time).run(job)
+            execution = runner.run(job)
+        runner.teller.ended(execution)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
             clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
+        runner.teller.finish()
         return execution
 
     def fire(
@@ -231,7 +243,7 @@ class Engine:
             due = slot_of(slot or "")
             if not schedule.enabled or not claim(self.folders.slots, schedule_id, due, known=self._known(schedule_id)):
                 return None
-        runner = Runner(self.folders, cancel, on_message, time.time)
+        runner = self._runner(cancel, on_message)
         firing = Firing(
             schedule=schedule,
             manager=self.schedules,
@@ -254,6 +266,14 @@ class Engine:
             clock=time.monotonic,
             processes=lambda: family_of(os.getpid()),
         )
+
+    @property
+    def teller(self) -> Teller:
+        return Teller(self.folders, time.time)
+
+    def _runner(self, cancel: Cancel, on_message: Callable[[Message], None]) -> Runner:
+        teller = Teller(self.folders, time.time, is_hurried=lambda: cancel.is_requested)
+        return Runner(self.folders, cancel, on_message, time.time, teller)
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))

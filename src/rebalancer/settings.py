@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from msgspec import Struct, field
 
 from rebalancer import records
 from rebalancer.errors import NotFoundError, RefusedError, UsageError
-from rebalancer.quantities import Reserve, parse_reserve, parse_size
+from rebalancer.quantities import Reserve, parse_duration, parse_reserve, parse_size
+
+_SCHEDULE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}", re.ASCII)
 
 
 class DiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,13 +42,14 @@ class ShareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     include: tuple[str, ...] = ()  # names of disks; empty: every disk
     exclude: tuple[str, ...] = ()
-    locked: bool = False
+    locked: bool | None = None  # False: it moves although the server's own settings speak against it
     split_depth: int | None = None  # None: may be split anywhere; 0: stays; N: a folder N below the share is one unit
-    floor: str | None = None  # stays free on every disk that receives some of it
+    floor: str | None = None  # stays free on every disk that receives some of it: a size, or a part of the disk
 
     @property
-    def floor_bytes(self) -> int:
-        return 0 if self.floor is None else parse_size(self.floor)
+    def space_to_leave(self) -> Reserve:
+        """The floor; nothing when there is none."""
+        return Reserve() if self.floor is None else parse_reserve(self.floor)
 
 
 class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +65,38 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return 0 if self.floor is None else parse_size(self.floor)
 
 
+class Occasion(StrEnum):
+    """What the owner may want to be told of."""
+
+    SUCCESS = "success"  #: it ended by itself and left nothing
+    FAILURE = "failure"  #: it failed, was lost, or left something where it was
+    HELD = "held"  #: it waits for long, or waited in vain
+    SUSPENDED = "suspended"  #: its schedule was suspended after failures
+    EMERGENCY = "emergency"  #: everything was stopped at once
+
+
+class NotifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[notify]``: who is told, and of what. Addresses are secrets: the text form of this shows none."""
+
+    unraid: bool | None = None  # through Unraid's own notifications; None: where there are any
+    apprise: tuple[str, ...] = ()  # addresses of services, as Apprise reads them
+    on: tuple[Occasion, ...] = (Occasion.FAILURE, Occasion.HELD, Occasion.SUSPENDED, Occasion.EMERGENCY)
+    held_after: str = "2h"
+    pings: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by schedule: addresses of monitors
+
+    @property
+    def held_after_seconds(self) -> int:
+        return parse_duration(self.held_after)
+
+    def pings_of(self, schedule_id: str) -> tuple[str, ...]:
+        """Return the addresses of a schedule's monitors; none for most."""
+        found = self.pings.get(schedule_id, ())
+        return (found,) if isinstance(found, str) else found
+
+    def __repr__(self) -> str:
+        return f"NotifySettings({len(self.apprise)} services, {len(self.pings)} monitored schedules)"
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; without one, everything is as below."""
 
@@ -70,7 +106,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shares: dict[str, ShareSettings] = field(default_factory=dict, name="share")
     limits: dict[str, LimitSettings] = field(default_factory=dict)  # by the disk's name
     pinned: tuple[str, ...] = ()  # globs: what they match never moves
+    movable: tuple[str, ...] = ()  # globs over the paths that the server's own settings name: these do not hold it
     keep_together: tuple[tuple[str, ...], ...] = ()  # groups of globs: what they match moves as one
+    notify: NotifySettings = NotifySettings()
 
 
 def load(path: Path) -> Settings:
@@ -130,9 +168,15 @@ def _checked(values: dict[str, Any], path: Path) -> Settings:
 
 def _explain(message: str) -> str:
     what, _, where = message.partition(" - at `$")
-    key = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", where.strip("`.")).replace(".", ": ")
+    key = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", where.strip("`.").replace("[...]", "")).replace(
+        ".", ": "
+    )
     if unknown := re.search(r"unknown field `(.*)`", what):
-        return f"unknown key {unknown[1]!r}" + (f" in {key}" if key else "")
+        name = "that is an address" if "://" in unknown[1] else repr(unknown[1])  # a secret in the wrong place
+        return f"unknown key {name}" + (f" in {key}" if key else "")
+    if wrong := re.search(r"enum value (.*)", what):
+        name = "an address" if "://" in wrong[1] else wrong[1]
+        return f"{key}: {name} is not one of {', '.join(Occasion)}"
     what = _lower(what).replace(" | null", "").replace("object", "table").replace("`", "")
     return f"{key}: {what}" if key else what
 
@@ -143,6 +187,7 @@ def _check_values(settings: Settings, path: Path) -> None:
     if settings.pool is not None:
         check_path(settings.pool, what=f"{path}: pool")
     _check_rules(settings, path)
+    _check_notify(settings.notify, f"{path}: notify")
     for number, disk in enumerate(settings.disks, start=1):
         _check_disk(disk, f"{path}: disk {number}")
     names = [disk.name for disk in settings.disks if disk.name]
@@ -158,14 +203,42 @@ def _check_rules(settings: Settings, path: Path) -> None:
         if not name or "/" in name:
             raise UsageError(f"{where}: a share is a top-level folder such as movies")
         if share.floor is not None:
-            parse_size(share.floor, field=f"{where}: floor")
+            parse_reserve(share.floor, field=f"{where}: floor")
         if share.split_depth is not None and share.split_depth < 0:
             raise UsageError(f"{where}: split_depth: folders below the share cannot be fewer than 0")
     for name, limit in settings.limits.items():
         if limit.floor is not None:
             parse_size(limit.floor, field=f"{path}: limits {name!r}: floor")
-    if any(not glob.strip("/") for group in (settings.pinned, *settings.keep_together) for glob in group):
-        raise UsageError(f"{path}: pinned, keep_together: an empty pattern matches nothing")
+    if any(
+        not glob.strip("/") for group in (settings.pinned, settings.movable, *settings.keep_together) for glob in group
+    ):
+        raise UsageError(f"{path}: pinned, movable, keep_together: an empty pattern matches nothing")
+
+
+def _check_notify(notify: NotifySettings, where: str) -> None:
+    """Raise UsageError for what cannot work, in sentences that show no address."""
+    parse_duration(notify.held_after, field=f"{where}: held_after")
+    for number, address in enumerate(notify.apprise, start=1):
+        if not address.partition("://")[2]:
+            raise UsageError(f"{where}: apprise {number}: an address is written like service://...")
+    for schedule_id in notify.pings:
+        if not _SCHEDULE.fullmatch(schedule_id):
+            raise UsageError(f"{where}: pings: the id of a schedule comes before each '=', its address behind it")
+        for address in notify.pings_of(schedule_id):
+            if not _is_web_address(address):
+                raise UsageError(f"{where}: pings: {schedule_id}: an address is written like https://...")
+
+
+def _is_web_address(address: str) -> bool:
+    from urllib.parse import urlsplit
+
+    if not address.isascii() or not address.isprintable() or " " in address:
+        return False
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _check_disk(disk: DiskSettings, where: str) -> None:

@@ -18,6 +18,7 @@ class StateFolders:
 
     config: Path
     runtime_root: Path  # shared by every config folder of this user: the disks' locks live here
+    root: Path = Path("/")  # not ours: below it the machine's own files are looked up
 
     @property
     def runtime(self) -> Path:
@@ -87,6 +88,7 @@ def choose_folders(config_dir: Path | None, *, root: Path, environment: dict[str
     return StateFolders(
         config=Path(os.path.abspath(config_dir or _config_folder(root, environment, uid))),
         runtime_root=_runtime_folder(environment, uid),
+        root=root,
     )
 
 

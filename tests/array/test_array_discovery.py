@@ -334,8 +334,10 @@ def test_the_wrong_kind_of_file_system_is_refused_also_with_a_limit(
 
 
 def test_an_overlay_is_no_disk_but_a_folder_on_a_containers_root_may_be_one(tmp_path: Path) -> None:
-    root = unraid_root(tmp_path, slot("disk1"), "30 1 9:1 / /mnt/disk1 rw - overlay source rw\n")
-    inner = folder(root / "mnt/disk1/inner")
+    mounted_at = ("/mnt/disk1", "/srv")
+    lines = (f"{number} 1 9:1 / {point} rw - overlay source rw\n" for number, point in enumerate(mounted_at, 30))
+    root = unraid_root(tmp_path, slot("disk1"), "".join(lines))
+    inner = folder(root / "srv/inner")
 
     (mounted,) = find_disks(root=root, settings=Settings(), named=[str(root / "mnt/disk1")])
     (limited,) = find_disks(root=root, settings=Settings(), named=[f"{inner},size=1MB"])

@@ -6,7 +6,7 @@ import pytest
 
 from rebalancer.array.disk import DiskStatus
 from rebalancer.array.unraid import disks as unraid
-from rebalancer.array.unraid.ini import STATE, parse
+from rebalancer.array.unraid.ini import CONFIG, STATE, parse
 
 VAR = (
     'NAME="Tower 🗄"\nmdState="STARTED"\nfsState="Started"\nstartMode="Normal"\ncsrf_token="SECRET"\nmdNumDisabled="1"\n'
@@ -111,5 +111,52 @@ def test_no_cut_of_a_torn_file_makes_a_bad_disk_usable(tmp_path: Path) -> None:
         assert "disk3" not in [disk.name for disk in judged if disk is not None and disk.status is DiskStatus.OK]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [('key="12"\n', "12"), ("key=12\n", "12"), ('key="12"', "12"), ("key=12", None), ('key="', None), ('key="1', None)],
+)
+def test_half_a_value_at_the_end_says_nothing(text: str, value: str | None) -> None:
+    assert parse('other="1"\n' + text, frozenset({"key"}))[""].get("key") == value
+
+
 def test_the_token_of_the_web_interface_is_never_kept() -> None:
     assert "SECRET" not in repr(parse(VAR, frozenset({"mdState", "fsState", "startMode"})))
+
+
+def wide(root: Path, *, var: str, cfg: str | None = None) -> Path:
+    array(root, slot("disk1") + slot("disk3") + slot("disk4", status="DISK_DSBL"), VAR + var)
+    if cfg is not None:
+        (root / CONFIG).mkdir(parents=True)
+        (root / CONFIG / "share.cfg").write_text(cfg)
+    return root
+
+
+NONE = 'shareUserInclude=""\nshareUserExclude=""\n'
+
+
+@pytest.mark.parametrize(
+    ("var", "cfg", "good"),
+    [
+        (NONE, NONE, ["disk1", "disk3"]),
+        (NONE.replace('Exclude=""', 'Exclude="disk3,disk9"'), None, ["disk1"]),
+        (NONE, NONE.replace('Include=""', "Include=disk3"), ["disk3"]),
+        (NONE.replace('Include=""', 'Include="disk1"'), NONE.replace('Include=""', 'Include="disk3"'), []),
+        (NONE + 'shareUserEmptying="disk1"\n', NONE, ["disk3"]),
+        (NONE + 'shareUserEmptying="di', NONE, []),
+    ],
+)
+def test_a_disk_that_is_kept_out_of_all_shares_or_emptied_takes_no_part(
+    tmp_path: Path, var: str, cfg: str | None, good: list[str]
+) -> None:
+    found = unraid.data_disks(wide(tmp_path, var=var, cfg=cfg))
+
+    assert [disk.name for disk in found if disk.status is DiskStatus.OK] == good
+    held_out = [disk for disk in found[:2] if disk.name not in good]
+    assert all(disk.status is DiskStatus.EXCLUDED and disk.name in disk.reason for disk in held_out)
+    assert found[2].status is DiskStatus.DISABLED
+
+
+def test_below_mnt_only_data_disks_are_no_strangers(tmp_path: Path) -> None:
+    assert unraid.stranger(tmp_path / "mnt/cache", tmp_path) == f"{tmp_path}/mnt/cache is no data disk of the array"
+    assert unraid.stranger(tmp_path / "mnt/disk1/inner", tmp_path)
+    assert unraid.stranger(tmp_path / "tmp/demo/disk1", tmp_path) == ""

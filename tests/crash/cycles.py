@@ -26,6 +26,7 @@ from rebalancer.executions.job import Job
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
+from rebalancer.executions.telling import Teller
 from rebalancer.executions.verdict import Ending
 from rebalancer.inventory.unit import UnitKind
 from rebalancer.planning.plan import Move
@@ -196,7 +197,9 @@ class Cycles:
         operation = self._operation()
         job = Job(disks=lambda: self.found, prepare=lambda: operation, measure=lambda: self.found)
         try:
-            execution = Runner(self.monitor.folders, cancel, lambda _: None, time.time).run(job)
+            execution = Runner(
+                self.monitor.folders, cancel, lambda _: None, time.time, Teller(self.monitor.folders, time.time)
+            ).run(job)
         except NotNowError:
             return REFUSED
         return execution.exit_code or 0

@@ -491,3 +491,22 @@ def test_memory_stays_flat_over_200000_files(memory_disk: Path) -> None:
 
     assert sum(unit.files for unit in found.units) == 200_000
     assert peak < 1_000_000  # five bytes per file; its name alone takes ninety
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_a_share_may_have_a_depth_of_its_own(tmp_path: Path, depth: int) -> None:
+    for path in ("tv/a/b/c/d/f", "tv/a/loose", "tv 2/a/b/c/d/f", "été/x/f"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+
+    found = scan(
+        [disk_at(tmp_path)],
+        depth=depth,
+        share_depths={"tv": 2, "été": 1},
+        now=0,
+        cancel=Cancel(),
+        on_progress=lambda *_: None,
+    )
+
+    others = {0: "tv 2", 1: "tv 2/a", 3: "tv 2/a/b/c"}
+    assert {unit.path for unit in found.units} == {"tv/a/b", "tv/a/loose", others[depth], "été/x"}

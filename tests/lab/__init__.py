@@ -6,19 +6,25 @@ from lab.needs import Lacking, lacking_loop_disks, lacking_mounts, lacking_pools
 from lab.originals import Entry, difference, snapshot, snapshot_array
 from lab.pools import pool
 from lab.program import Ran, Running, command_line, environment, run, start
+from lab.receivers import HANGS, Call, Receiver, calls_of, put_script, receiver
 from lab.trees import ODD_NAMES, write_deep_folders, write_tree
+from lab.unraid import mend, set_values, unraid_server
 
 __all__ = [
+    "HANGS",
     "ODD_NAMES",
     "Busy",
+    "Call",
     "Entry",
     "Lacking",
     "MakeDisk",
     "MountPool",
     "Ran",
+    "Receiver",
     "RunProgram",
     "Running",
     "StartProgram",
+    "calls_of",
     "command_line",
     "difference",
     "disk",
@@ -30,12 +36,17 @@ __all__ = [
     "lacking_pools",
     "lacking_root",
     "lacking_tools",
+    "mend",
     "pool",
+    "put_script",
+    "receiver",
     "remount_read_only",
     "run",
+    "set_values",
     "snapshot",
     "snapshot_array",
     "start",
+    "unraid_server",
     "used_percent",
     "write_deep_folders",
     "write_tree",

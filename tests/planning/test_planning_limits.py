@@ -2,10 +2,12 @@
 
 from planning_lab import GB, array, carry_out, disk, moved, reason_for, titles, unit
 
-from rebalancer.inventory.unit import Inventory
-from rebalancer.planning.limits import Begun, Constraints, DiskRule, ShareRule
+from rebalancer.array.disk import DiskStatus
+from rebalancer.inventory.unit import Inventory, Member
+from rebalancer.planning.limits import Begun, Constraints, DiskRule, Immovable, ShareRule
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
+from rebalancer.planning.words import explain
 
 
 def three() -> Inventory:
@@ -119,3 +121,88 @@ def test_moves_of_one_wave_share_no_disk_unless_they_share_both() -> None:
     for wave in {move.wave for move in plan.moves}:
         pairs = {(move.source, move.destination) for move in plan.moves if move.wave == wave}
         assert len({name for pair in pairs for name in pair}) == 2 * len(pairs)
+
+
+def test_the_reason_of_a_lock_is_shown() -> None:
+    rule = ShareRule(share="films", is_locked=True, lock_reason="its split level is 0")
+
+    plan = make_plan(three(), Selection(), Constraints(shares=(rule,)))
+
+    assert reason_for(plan, "films/a 00000") == "nothing of the share films moves: its split level is 0"
+
+
+def test_what_must_stay_holds_what_is_in_it_and_what_it_is_in() -> None:
+    inventory = Inventory(
+        disks=(disk("a", 100 * GB, 80 * GB), disk("b", 100 * GB, 0)),
+        units=(
+            unit("a", "films/one", 20 * GB),
+            unit("a", "films/one 2", 20 * GB),
+            unit("a", "tv/show/1", 20 * GB),
+            unit("a", "vm/w/disk", 20 * GB, also=(Member(path="films/three"),)),
+        ),
+    )
+    stay = (
+        Immovable(path="films/one/deep/file", disk="a", reason="the image of this server"),
+        Immovable(path="tv", reason="mapped into the container x"),
+        Immovable(path="films/three", reason="used by the virtual machine y"),
+        Immovable(path="films/one 2", disk="b", reason="not on this disk"),
+    )
+
+    plan = make_plan(inventory, Selection(), Constraints(immovable=stay))
+
+    assert [path for path, _, _ in moved(plan)] == ["films/one 2"]
+    assert reason_for(plan, "films/one") == "it holds films/one/deep/file, the image of this server"
+    assert reason_for(plan, "tv/show/1") == "mapped into the container x"
+    assert reason_for(plan, "vm/w/disk") == "used by the virtual machine y"
+    whole = make_plan(
+        inventory, Selection(), Constraints(immovable=(Immovable(path="", disk="a", reason="all of it"),))
+    )
+    assert whole.moves == ()
+    assert reason_for(whole, "films/one 2") == "all of it"
+
+
+def test_a_floor_in_percent_is_that_of_each_disk() -> None:
+    inventory = array([("a", 1000 * GB, [10 * GB] * 60), ("b", 100 * GB, []), ("c", 1000 * GB, [])])
+    rule = ShareRule(share="films", floor_percent=80)
+
+    plan = make_plan(inventory, Selection(), Constraints(shares=(rule,)))
+
+    last = carry_out(inventory, plan)[-1]
+    assert 0 < last["b"] <= 20 * GB
+    assert 0 < last["c"] <= 200 * GB
+    assert {(move.destination, move.floor_bytes) for move in plan.moves} == {("b", 80 * GB), ("c", 800 * GB)}
+
+
+def test_a_unit_that_was_scanned_too_coarsely_stays_where_its_parts_may_be_apart() -> None:
+    inventory = Inventory(
+        disks=(disk("a", 100 * GB, 60 * GB), disk("b", 100 * GB, GB), disk("c", 100 * GB, 0)),
+        units=(unit("a", "tv/one", 30 * GB), unit("a", "tv/two", 30 * GB), unit("b", "tv/one", GB)),
+    )
+
+    plan = make_plan(inventory, Selection(), Constraints(shares=(ShareRule(share="tv", split_level=2),)))
+
+    assert {path for path, _, _ in moved(plan)} == {"tv/two"}
+    assert "scanned too coarsely for its split level" in reason_for(plan, "tv/one", "a")
+
+
+def test_hard_links_between_two_folders_bind_both() -> None:
+    linked = unit("a", "tv/one/1/x", 30 * GB, also=(Member(path="tv/two/1/x"),))
+    inventory = Inventory(
+        disks=(disk("a", 100 * GB, 60 * GB), disk("b", 100 * GB, GB), disk("c", 100 * GB, 0)),
+        units=(linked, unit("a", "tv/two/1/y", 30 * GB), unit("b", "tv/two/1/z", GB)),
+    )
+
+    plan = make_plan(inventory, Selection(), Constraints(shares=(ShareRule(share="tv", split_level=2),)))
+
+    assert {destination for _, _, destination in moved(plan)} <= {"a", "b"}
+    assert not {("tv/two/1/y", "a", "c"), ("tv/one/1/x", "a", "c")} & set(moved(plan))
+
+
+def test_a_disk_that_takes_no_part_is_named_with_the_reason() -> None:
+    inventory = array([("a", 100 * GB, [GB]), ("b", 100 * GB, [])])
+    away = disk("c", 0, 0, status=DiskStatus.EXCLUDED, reason="Unraid's settings exclude c")
+
+    plan = make_plan(Inventory(disks=(*inventory.disks, away), units=inventory.units), Selection())
+
+    assert reason_for(plan, "", "c") == "takes no part: Unraid's settings exclude c"
+    assert "c takes no part: Unraid's settings exclude c." in explain(plan)

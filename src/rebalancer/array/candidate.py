@@ -14,7 +14,8 @@ class Candidate:
     path: Path
     name: str = ""  # empty: the last part of the path
     size_limit: int | None = None  # bytes; None: the path must be a mount point
-    reserve: Reserve | None = None
+    reserve: Reserve | None = None  # what the settings keep free
+    floor: int = 0  # bytes that the pool of this disk keeps free
     status: DiskStatus = DiskStatus.OK
     reason: str = ""
     receives: bool = True

@@ -25,7 +25,8 @@ def find_disks(*, root: Path, settings: Settings, named: Sequence[str]) -> tuple
     """
     table = mounts.read(root)
     found = _candidates(root, settings, named, table)
-    candidates = directories.with_names(_as_unraid_says(found, root))
+    said = _as_unraid_says(found, root) if unraid.is_unraid(root) else mergerfs.as_pools_say(found, table)
+    candidates = directories.with_names(said)
     _refuse_overlapping_folders(candidates)
     disks = [inspection.inspect(candidate, table, root=root) for candidate in candidates]
     return _without_twins(disks, table)
@@ -104,14 +105,19 @@ def _candidates(root: Path, settings: Settings, named: Sequence[str], table: Mou
 
 def _as_unraid_says(candidates: Iterable[Candidate], root: Path) -> tuple[Candidate, ...]:
     """Hold against a disk what Unraid says of it, also when a person named it."""
-    words = {disk.path: disk for disk in unraid.data_disks(root)} if unraid.is_unraid(root) else {}
-    return tuple(_held_against(candidate, words.get(candidate.path)) for candidate in candidates)
+    if not unraid.is_unraid(root):
+        return tuple(candidates)
+    words = {disk.path: disk for disk in unraid.data_disks(root)}
+    return tuple(_held_against(candidate, words.get(candidate.path), root) for candidate in candidates)
 
 
-def _held_against(candidate: Candidate, word: Candidate | None) -> Candidate:
-    if word is None or word.status is DiskStatus.OK or candidate.status is not DiskStatus.OK:
+def _held_against(candidate: Candidate, word: Candidate | None, root: Path) -> Candidate:
+    if candidate.status is not DiskStatus.OK:
         return candidate
-    return replace(candidate, status=word.status, reason=word.reason)
+    if word is None:
+        reason = unraid.stranger(candidate.path, root)
+        return replace(candidate, status=DiskStatus.UNSUITABLE, reason=reason) if reason else candidate
+    return candidate if word.status is DiskStatus.OK else replace(candidate, status=word.status, reason=word.reason)
 
 
 def _candidate_again(disk: Disk, root: Path) -> Candidate:

@@ -15,6 +15,7 @@ class DiskStatus(Enum):
     UNION = "union"
     REMOTE = "remote"
     UNSUITABLE = "unsuitable"
+    EXCLUDED = "excluded"  # healthy, but the array's settings keep it out of the shares
 
 
 class Disk(Struct, frozen=True, kw_only=True, omit_defaults=True):

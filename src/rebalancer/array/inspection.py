@@ -102,7 +102,8 @@ def _judged(disk: Disk, candidate: Candidate, sight: Sight) -> Disk:
     size, used, free = _sizes(sight.fd, candidate.size_limit)
     if size == 0:
         return _refused(disk, (DiskStatus.UNSUITABLE, f"{candidate.path} has no size"))
-    reserve = None if candidate.reserve is None else candidate.reserve.of(size)
+    own = 0 if candidate.reserve is None else candidate.reserve.of(size)
+    reserve = None if candidate.reserve is None and not candidate.floor else max(own, candidate.floor)
     return msgspec.structs.replace(disk, size_bytes=size, used_bytes=used, free_bytes=free, reserve_bytes=reserve)
 
 

@@ -95,7 +95,7 @@ def _engine(folder: Path, disks: dict[str, Path]) -> "Engine":
     from rebalancer.settings import DiskSettings, Settings
     from rebalancer.state import StateFolders, ensure
 
-    folders = StateFolders(config=ensure(folder / "config"), runtime_root=ensure(folder / "run"))
+    folders = StateFolders(config=ensure(folder / "config"), runtime_root=ensure(folder / "run"), root=folder)
     sizes = {disk.name: str(disk.size) for disk in sample_array.DISKS}
     limited = (DiskSettings(path=str(path), name=name, size=sizes[name]) for name, path in disks.items())
     return Engine(folders=folders, settings=Settings(disks=tuple(limited)), root=folder)

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "emergency-stop": ("emergency", "Stop everything at once, and keep it so if asked."),
     },
     "Try and set up": {
+        "notify": ("notify", "Try out how you are told of what happens."),
         "demo": ("demo", "Balance a sample array in a temporary folder; keeps nothing."),
         "completion": ("completion", "Print the completion script of a shell."),
     },

@@ -22,6 +22,7 @@ from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.stop import Stop
 from rebalancer.executions.store import ExecutionStore
+from rebalancer.executions.telling import Teller
 from rebalancer.executions.verdict import Ending, Verdict
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Schedule, Suspension
@@ -33,6 +34,7 @@ _EMERGENCY_PATIENCE = 0.6  # seconds after KILL
 _EMERGENCY_LIMIT = 2.5  # seconds after which whatever has not answered is reported as it is
 _LISTING_LIMIT = 0.5  # seconds for the records to say what else runs, once all supervisors have been asked to stop
 _NOTING_LIMIT = 0.2  # seconds for the audit log
+_TELLING_LIMIT = 0.3  # seconds to start the process that tells the owner
 
 
 class HoldNote(Struct, frozen=True, kw_only=True):
@@ -124,9 +126,11 @@ class Control:
         holding = None if hold_reason is None else Background(lambda: self.hold(hold_reason))
         verdicts = self._stop_everything(self._request(StopAction.EMERGENCY, hold_reason or ""), begun)
         noting = Background(lambda: self._note("emergency stop", "", hold_reason or "", verdicts))
+        telling = Background(lambda: self._tell(verdicts, hold_reason))
         if holding is not None:
             holding.result_within(begun + _EMERGENCY_LIMIT - time.monotonic())
         noting.result_within(_NOTING_LIMIT)
+        telling.result_within(_TELLING_LIMIT)
         return verdicts
 
     def hold(self, reason: str) -> None:
@@ -149,6 +153,11 @@ class Control:
                 raise RefusedError(f"the hold cannot be removed: {(error.strerror or str(error)).lower()}") from error
         self._note("release", "", "", ())
         return was_held
+
+    def _tell(self, verdicts: Sequence[Verdict], hold_reason: str | None) -> None:
+        """Tell the owner, unless nothing ran and nothing is held: then nothing has changed."""
+        if verdicts or hold_reason is not None:
+            Teller(self.folders, self.clock).emergency(verdicts, actor=self.actor, hold_reason=hold_reason)
 
     def _stop_everything(self, asked: StopRequest, begun: float) -> list[Verdict]:
         """Ask all to stop before the first is waited for; what does not answer in time is reported as it is."""

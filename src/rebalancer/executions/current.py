@@ -65,11 +65,18 @@ class Current:
                 return execution
             try:
                 if self.store.update(now_known, seen=execution):
+                    self._tell(now_known)
                     return now_known
             except RefusedError:  # a state folder that cannot be written: the answer is right all the same
                 return now_known
             execution = self.store.load(execution.execution_id)
         return execution
+
+    def _tell(self, settled: ScheduleExecution) -> None:
+        """Tell the owner of an execution that was lost; only the reader whose record was written comes here."""
+        from rebalancer.executions.telling import Teller  # nearly no reader needs it
+
+        Teller(self.folders, self.clock).ended(settled)
 
     def _settled(self, execution: ScheduleExecution) -> ScheduleExecution:
         if execution.status.is_final:

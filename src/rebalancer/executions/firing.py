@@ -75,8 +75,9 @@ class Firing:
             if not is_ours:
                 return self._skipped(_not_now("overlap", "an earlier execution of this schedule still runs"))
             execution = self._attempts()
-        self._suspend_after_failures(execution)
+        self.runner.teller.ended(execution, suspended_because=self._suspend_after_failures(execution))
         self._clean_up()
+        self.runner.teller.finish()
         return execution
 
     # -- whether it runs ----------------------------------------------------------------------------------------
@@ -198,19 +199,20 @@ class Firing:
 
     # -- afterwards ---------------------------------------------------------------------------------------------
 
-    def _suspend_after_failures(self, execution: ScheduleExecution) -> None:
-        """Suspend the schedule when the last so many executions all failed for the same cause."""
+    def _suspend_after_failures(self, execution: ScheduleExecution) -> str:
+        """Suspend the schedule when the last so many executions all failed for the same cause; returns that reason."""
         count = self.schedule.suspend_after_failures
         if not count or execution.status is not ExecutionStatus.FAILED:
-            return
+            return ""
         recent = self._latest(count)
         if len(recent) < count or any(
             (one.status, one.cause) != (ExecutionStatus.FAILED, execution.cause) for one in recent
         ):
-            return
+            return ""
         reason = f"{count} failures in a row ({execution.cause}): {execution.error_message}"
         suspension = Suspension(reason=reason, actor="automatic", since=self.runner.clock())
         self.manager.suspend(self.schedule.schedule_id, suspension)
+        return reason
 
     def _clean_up(self) -> None:
         """Remove old records of this schedule; that this is not possible now is no reason to call the run failed."""

@@ -20,10 +20,12 @@ from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
 from rebalancer.executions.journal import Journal
 from rebalancer.executions.outcome import Facts, judge
+from rebalancer.executions.patience import Patience
 from rebalancer.executions.process import identity_of
 from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.store import ExecutionStore, new_id
 from rebalancer.executions.supervision import Supervision
+from rebalancer.executions.telling import Teller
 from rebalancer.executions.timeline import Timeline
 from rebalancer.executions.waiting import HeldError, wait_for_turn
 from rebalancer.executions.worker_process import WorkerProcess
@@ -42,6 +44,7 @@ class Runner:
     cancel: Cancel
     on_message: Callable[[Message], None]
     clock: Callable[[], float]
+    teller: Teller  # of what happens on the way; of the end tells whoever knows that there is no other attempt
 
     @property
     def store(self) -> ExecutionStore:
@@ -78,6 +81,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.store = self.runner.store
+        self.patience = Patience(self.runner.teller.held_after)
         self.timeline = Timeline(self.runner.clock)
         self.timeline.add("due", self.job.slot) if self.job.slot else self.timeline.add("asked for")
 
@@ -118,6 +122,18 @@ class _Run:
         self.runner.on_message(progress)
         if not self.store.path_of(self.execution.execution_id).exists():
             self._save(ExecutionStatus.PENDING)
+        self._tell_of_long_hold(holds, gives_up_after=self.job.max_wait)
+
+    def _pauses(self, disks: Sequence[Disk]) -> Sequence[Hold]:
+        holds = self.job.pauses(disks)
+        self._tell_of_long_hold(holds, gives_up_after=None)
+        return holds
+
+    def _tell_of_long_hold(self, holds: Sequence[Hold], *, gives_up_after: float | None) -> None:
+        seconds = self.patience.lost_after(holds, now=time.monotonic())
+        if seconds is not None:
+            reasons = [hold.reason for hold in holds]
+            self.runner.teller.held(self.execution, reasons=reasons, seconds=seconds, gives_up_after=gives_up_after)
 
     def _end_without_work(self, error: RebalancerError) -> None:
         if isinstance(error, HeldError):
@@ -135,7 +151,7 @@ class _Run:
         self.timeline.let_go("started")
         self._worked_from = time.monotonic()
         self.supervision = Supervision(
-            job=self.job,
+            job=replace(self.job, pauses=self._pauses),
             worker=worker,
             journal=Journal(folders.operations),
             timeline=self.timeline,
@@ -150,6 +166,7 @@ class _Run:
             start_time=self.runner.clock(),
         )
         self._save(ExecutionStatus.RUNNING)
+        self.runner.teller.started(self.execution)
 
     def _work(self) -> None:
         supervision = self.supervision
@@ -157,7 +174,8 @@ class _Run:
         try:
             supervision.work()
             self.facts = supervision.facts
-        except CancelledError:
+        except CancelledError as error:  # while it scanned or planned
+            self.timeline.add("asked to stop", str(error))
             self.facts = replace(supervision.facts, is_cancelled=True)
         except RebalancerError as error:
             self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)

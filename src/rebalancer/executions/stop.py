@@ -17,6 +17,7 @@ from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopRequest
 from rebalancer.executions.settle import Remains, settled, with_last_events
 from rebalancer.executions.store import ExecutionStore
+from rebalancer.executions.telling import Teller
 from rebalancer.executions.verdict import Ending, Verdict, detail_of, ending_of
 from rebalancer.state import StateFolders
 
@@ -82,7 +83,11 @@ class Stop:
         try:
             for _ in range(_TRIES):
                 seen = self.store.load(self.execution_id)
-                if seen.status.is_final or self.store.update(self._ended(seen), seen=seen):
+                if seen.status.is_final:
+                    return ""
+                ended = self._ended(seen)
+                if self.store.update(ended, seen=seen):
+                    Teller(self.folders, self.clock).ended(ended)
                     return ""
         except RebalancerError as error:
             return f"its record could not be finished: {error}"

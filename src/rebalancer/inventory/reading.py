@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rebalancer import names
@@ -28,6 +28,18 @@ _SPECIAL = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """How many folders below its share a unit is: for the shares that have a depth of their own, and for all others."""
+
+    usual: int
+    of_shares: Mapping[bytes, int] = field(default_factory=dict)
+
+    def of(self, path: bytes) -> int:
+        """Return the depth for a path below a disk's root, its share first."""
+        return self.of_shares.get(path.split(b"/", 1)[0], self.usual) if self.of_shares else self.usual
+
+
 @dataclass(slots=True)
 class Counts:
     """How far the reading of one disk is; written by its thread, looked at by another."""
@@ -50,13 +62,13 @@ class _Findings:
 
 
 class DiskReading:
-    """Reads one disk. Units are the folders ``depth`` levels below the shares, and the loose files above them."""
+    """Reads one disk. Units are the folders a depth below the shares, and the loose files above them."""
 
-    def __init__(self, disk: str, root: int, *, depth: int, writers: Writers) -> None:
+    def __init__(self, disk: str, root: int, *, depths: Depths, writers: Writers) -> None:
         device = os.fstat(root).st_dev
         self.counts = Counts()
         self._disk = disk
-        self._unit_depth = depth + 1  # of a unit folder below the disk's root; the share is the first level
+        self._depths = depths
         self._writers = {inode: reason for (of, inode), reason in writers.items() if of == device}
         self._status = StatusReader()
         self._device = self._status.read(root, b"").device
@@ -158,7 +170,7 @@ class DiskReading:
             self._found.left_alone.append((path, "unfinished move of this program"))
         elif not stat.S_ISDIR(status.mode):
             self._count(self._begin(path, UnitKind.FILE), path, status)
-        elif self._descent.depth + 1 < self._unit_depth:
+        elif self._descent.depth < self._depths.of(path):
             self._descent.here.pending.append((name, None))
             if status.attributes & UNCHANGEABLE:
                 self._found.unchangeable.append((path, _flag(status)))

@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError, UsageError
 from rebalancer.inventory import open_files
-from rebalancer.inventory.reading import DiskContent, DiskReading
+from rebalancer.inventory.reading import Depths, DiskContent, DiskReading
 from rebalancer.inventory.unit import Inventory
 
 OnProgress = Callable[[str, int, int], None]
@@ -21,9 +22,18 @@ _GRACE = 1.0  # seconds the threads get to notice that they should stop; one tha
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def scan(disks: Sequence[Disk], *, depth: int, now: float, cancel: Cancel, on_progress: OnProgress) -> Inventory:
+def scan(
+    disks: Sequence[Disk],
+    *,
+    depth: int,
+    share_depths: Mapping[str, int] = MappingProxyType({}),
+    now: float,
+    cancel: Cancel,
+    on_progress: OnProgress,
+) -> Inventory:
     """Read every usable disk once, a thread for each, and return what is on them.
 
+    Units are the folders ``depth`` levels below their share, or as many as ``share_depths`` says of that share.
     ``on_progress(disk name, files so far, bytes so far)`` is called in the caller's thread, at most ten times a
     second and disk. A disk that cannot be read comes back as not usable, with the reason. Raises CancelledError.
     """
@@ -33,8 +43,9 @@ def scan(disks: Sequence[Disk], *, depth: int, now: float, cancel: Cancel, on_pr
     lanes = [_Lane(disk) for disk in disks]
     try:
         writers = open_files.writers(lane.root for lane in lanes if lane.root >= 0)
+        depths = Depths(depth, {os.fsencode(share): own for share, own in share_depths.items()})
         for lane in lanes:
-            lane.start(depth, writers)
+            lane.start(depths, writers)
         _watch(lanes, cancel, on_progress)
     finally:
         _finish(lanes)
@@ -66,12 +77,12 @@ class _Lane:
     def is_busy(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, depth: int, writers: open_files.Writers) -> None:
+    def start(self, depths: Depths, writers: open_files.Writers) -> None:
         """Begin to read, unless the disk is of no use."""
         if self.root < 0:
             return
         try:
-            self._reading = DiskReading(self.disk.name, self.root, depth=depth, writers=writers)
+            self._reading = DiskReading(self.disk.name, self.root, depths=depths, writers=writers)
         except OSError as error:
             self._failure = error
             return

@@ -2,13 +2,13 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rebalancer.errors import UsageError
 from rebalancer.inventory.unit import Inventory, Unit, UnitKind
 from rebalancer.names import decode, display
-from rebalancer.planning.limits import Constraints
+from rebalancer.planning.limits import Constraints, Immovable, ShareRule
 from rebalancer.planning.selection import Selection
 from rebalancer.quantities import format_duration, format_size
 
@@ -44,10 +44,7 @@ def rules_of(
         rules.append(_share_rule(frozenset(selection.shares), frozenset(selection.exclude_shares)))
     if selection.exclude:
         rules.append(_glob_rule("exclude", "excluded", selection.exclude))
-    if constraints.pinned:
-        rules.append(_glob_rule("pinned", "pinned", constraints.pinned))
-    if locked := frozenset(rule.share for rule in constraints.shares if rule.is_locked or rule.split_level == 0):
-        rules.append(_locked_rule(locked))
+    rules.extend(_rules_of_the_array(constraints, places))
     if places.doubled:
         rules.append(_doubled_rule(places.doubled))
     if selection.min_unit_size or selection.max_unit_size is not None:
@@ -85,6 +82,17 @@ def places_of(units: Iterable[Unit]) -> Places:
         split={path: frozenset(disks) for path, disks in shared.items() if path not in with_file},
         doubled={path: frozenset(shared[path]) for path in with_file},
     )
+
+
+def _rules_of_the_array(constraints: Constraints, places: Places) -> Iterator[Rule]:
+    if constraints.pinned:
+        yield _glob_rule("pinned", "pinned", constraints.pinned)
+    if locked := {rule.share: rule for rule in constraints.shares if rule.is_locked or rule.split_level == 0}:
+        yield _locked_rule({share: _why_locked(rule) for share, rule in locked.items()})
+    if constraints.immovable:
+        yield _immovable_rule(constraints.immovable)
+    if levels := {rule.share: rule.split_level for rule in constraints.shares if rule.split_level}:
+        yield _coarse_rule(levels, places.split)
 
 
 def _check_shares(inventory: Inventory, selection: Selection) -> None:
@@ -148,15 +156,60 @@ def _glob_rule(name: str, verb: str, globs: Iterable[str]) -> Rule:
     return Rule(name, reason)
 
 
-def _locked_rule(shares: frozenset[str]) -> Rule:
+def _why_locked(rule: ShareRule) -> str:
+    if not rule.lock_reason:
+        return f"the share {display(rule.share)} is locked by its settings"
+    return f"nothing of the share {display(rule.share)} moves: {rule.lock_reason}"
+
+
+def _locked_rule(reasons: Mapping[str, str]) -> Rule:
     def reason(unit: Unit) -> str:
         for member in unit.members if unit.also else (unit,):
-            share = member.path.partition("/")[0]
-            if share in shares:
-                return f"the share {display(share)} is locked by its settings"
+            if found := reasons.get(member.path.partition("/")[0]):
+                return found
         return ""
 
     return Rule("locked", reason)
+
+
+def _immovable_rule(paths: Iterable[Immovable]) -> Rule:
+    """Hold a path against those that must stay: it is one, it is in one, or it holds one."""
+    stays = {(one.disk, one.path): one.reason for one in paths}
+    holding = {
+        (disk, above): f"it holds {display(path)}, {reason}"
+        for (disk, path), reason in stays.items()
+        for above in _folders_above(path)
+    }
+
+    def reason(unit: Unit) -> str:
+        for member in unit.members if unit.also else (unit,):
+            for disk in (unit.disk, ""):
+                for path in (member.path, *_folders_above(member.path), ""):
+                    if found := stays.get((disk, path)):
+                        return found
+                if found := holding.get((disk, member.path)):
+                    return found
+        return ""
+
+    return Rule("immovable", reason)
+
+
+def _folders_above(path: str) -> list[str]:
+    return [path[:index] for index, character in enumerate(path) if character == "/"]
+
+
+def _coarse_rule(levels: Mapping[str, int], split: Mapping[str, frozenset[str]]) -> Rule:
+    """Keep what was scanned as one although its parts may be apart: which of them are split cannot be seen."""
+
+    def reason(unit: Unit) -> str:
+        for member in unit.members if unit.also else (unit,):
+            share, *below = member.path.split("/")
+            if len(below) < levels.get(share, 0) and member.path in split:
+                others = ", ".join(display(name) for name in sorted(split[member.path] - {unit.disk}))
+                return f"a part of it is on {others}, and it was scanned too coarsely for its split level: scan again"
+        return ""
+
+    return Rule("coarse", reason)
 
 
 def _doubled_rule(doubled: Mapping[str, frozenset[str]]) -> Rule:

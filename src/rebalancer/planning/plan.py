@@ -19,6 +19,7 @@ class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: UnitKind = UnitKind.FOLDER
     also: tuple[Member, ...] = ()
     wave: int = 0  # moves of one wave that share no disk may run at the same time
+    floor_bytes: int = 0  # what its share wants free on the destination, beside the disk's reserve
 
     @property
     def raw_path(self) -> bytes:

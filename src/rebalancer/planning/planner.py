@@ -192,6 +192,7 @@ def _moves(board: Board) -> tuple[Move, ...]:
             kind=unit.kind,
             also=unit.also,
             wave=wave,
+            floor_bytes=situation.floor_of(unit, step.destination) if situation.floors else 0,
         )
         for step, wave, (source, destination) in zip(board.steps, waves_of(pairs), pairs, strict=True)
         for unit in situation.units_of(step.source, step.unit)

@@ -55,6 +55,9 @@ def sift(
     sifted = _sift_units(inventory, disks, rules, _Ground(binding, selection.strategy in _BY_BYTES, remainder))
     for left in inventory.left_alone:
         remainder.add_row(LeftBehind(disk=left.disk, path=left.path, path_base64=left.path_base64, reason=left.reason))
+    for disk in inventory.disks:
+        if not disk.is_usable and disk.reason:
+            remainder.add_row(LeftBehind(disk=disk.name, path="", reason=f"takes no part: {disk.reason}"))
     for name in unwilling(inventory.disks, selection, disks):
         remainder.add_row(LeftBehind(disk=name, path="", reason="it was named as a giver, but it may not give"))
     _bind(sifted, binding, remainder)
@@ -68,7 +71,11 @@ def sift(
             for path, names in places.split.items()
         },
         selection=selection,
-        floors={rule.share: rule.floor_bytes for rule in constraints.shares if rule.floor_bytes},
+        floors={
+            rule.share: tuple(rule.floor_on(disk.size) for disk in disks)
+            for rule in constraints.shares
+            if rule.floor_bytes or rule.floor_percent
+        },
         bundles=sifted.bundles,
         ties=binding.ties,
         staying=sifted.staying,

@@ -32,7 +32,7 @@ class Situation:
     stocks: tuple[Stock, ...]
     holders: Mapping[str, frozenset[int]]  # disks that hold a part of a split folder, by the unit's path
     selection: Selection
-    floors: Mapping[str, int]  # bytes that stay free where units of a share arrive; 0 is left out
+    floors: Mapping[str, Sequence[int]]  # by share, for each disk: bytes that stay free where some of it arrives
     bundles: Mapping[tuple[str, str], tuple[Unit, ...]]  # by disk and path: the units that one unit here stands for
     ties: Mapping[tuple[str, str], str]  # by disk and path: the folder or group that a unit belongs to as a whole
     staying: Sequence[Unit]  # what must stay where it is; only where a strategy looks at places, not at bytes
@@ -46,7 +46,12 @@ class Situation:
         one = self.stocks[source].units[unit]
         if not self.floors:
             return cost_of(one)
-        return cost_of(one) + max(0, self.floors.get(one.share, 0) - self.disks[destination].reserve)
+        return cost_of(one) + max(0, self.floor_of(one, destination) - self.disks[destination].reserve)
+
+    def floor_of(self, unit: Unit, destination: int) -> int:
+        """Return the bytes that the shares of a unit want free on a disk after its arrival."""
+        shares = {member.path.partition("/")[0] for member in unit.members} if unit.also else (unit.share,)
+        return max((self.floors[share][destination] for share in shares if share in self.floors), default=0)
 
     def units_of(self, source: int, unit: int) -> tuple[Unit, ...]:
         """Return the units that move as this one; as a rule it alone."""

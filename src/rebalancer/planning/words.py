@@ -11,7 +11,9 @@ _NAMED = 20  # units that are named for each disk; the others are counted
 
 def explain(plan: Plan) -> tuple[str, ...]:
     """Return the sentences of `plan --explain`: the whole first, then disk by disk."""
-    return (*_whole(plan), *(line for disk in plan.disks for line in _disk(plan, disk)))
+    shown = {disk.name for disk in plan.disks}
+    absent = (f"{display(row.disk)} {row.reason}." for row in plan.left_behind if row.disk not in shown)
+    return (*_whole(plan), *(line for disk in plan.disks for line in _disk(plan, disk)), *absent)
 
 
 def _whole(plan: Plan) -> Iterable[str]:

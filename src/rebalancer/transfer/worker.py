@@ -124,7 +124,8 @@ class Worker:
 
         Raises RefusedError when one is not, DiskFailedError when one failed earlier.
         """
-        source, destination = (self._open(name, stack) for name in (move.source, move.destination))
+        source = self._open(move.source, stack)
+        destination = self._open(move.destination, stack, floor=move.floor_bytes)
         others = tuple(
             self._open(name, stack)
             for name, disk in self.disks.items()
@@ -141,13 +142,14 @@ class Worker:
             min_age=self.operation.min_age,
         )
 
-    def _open(self, name: str, stack: ExitStack) -> OpenDisk:
+    def _open(self, name: str, stack: ExitStack, *, floor: int = 0) -> OpenDisk:
         if name in self.failed:
             raise DiskFailedError(name, f"left alone since an earlier failure ({self.failed[name]})")
         disk = self.disks[name]
         confirm(disk, root=Path(self.operation.root))
         try:
-            opened = OpenDisk(disk, reserve=self.operation.reserves.get(name, 0), ledger=self.ledger)
+            reserve = max(self.operation.reserves.get(name, 0), floor)
+            opened = OpenDisk(disk, reserve=reserve, ledger=self.ledger)
         except OSError as error:
             raise DiskFailedError(name, (error.strerror or "cannot be opened").lower()) from error
         stack.callback(opened.close)

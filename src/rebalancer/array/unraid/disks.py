@@ -1,10 +1,12 @@
 """The data disks of an Unraid array, as emhttpd describes them; what is unknown is never taken for good."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from rebalancer.array.candidate import Candidate
 from rebalancer.array.disk import DiskStatus
+from rebalancer.array.unraid.array_wide import ArrayWide, array_wide
 from rebalancer.array.unraid.ini import STATE, read, read_flat
 from rebalancer.array.unraid.state import objection_of
 
@@ -23,12 +25,27 @@ def data_disks(root: Path) -> tuple[Candidate, ...]:
     """Return the assigned data disks below a root, each with what Unraid says against using it.
 
     Empty slots, parity, pools and the flash stick are no data disks. Files that are missing, empty or torn
-    give disks that are refused, or none.
+    give disks that are refused, or none. A disk that is kept out of all shares, or is being emptied, takes no part.
     """
     objection = objection_of(read_flat(root / STATE / "var.ini", _ARRAY_KEYS))
     slots = read(root / STATE / "disks.ini", _DISK_KEYS)
     found = (_candidate(section, values, root, objection) for section, values in slots.items())
-    return tuple(sorted((disk for disk in found if disk is not None), key=lambda disk: int(disk.name[4:])))
+    disks = sorted((disk for disk in found if disk is not None), key=lambda disk: int(disk.name[4:]))
+    wide = array_wide(root)
+    return tuple(_held_out(disk, wide) for disk in disks)
+
+
+def stranger(path: Path, root: Path) -> str:
+    """Return why something below ``/mnt`` that is no assigned data disk is not worked on; empty for any other path.
+
+    Pools, remote shares, unassigned disks and the views of the shares lie there; a share spreads over data disks only.
+    """
+    return f"{path} is no data disk of the array" if path.is_relative_to(root / "mnt") else ""
+
+
+def _held_out(disk: Candidate, wide: ArrayWide) -> Candidate:
+    reason = wide.against(disk.name) if disk.status is DiskStatus.OK else ""
+    return replace(disk, status=DiskStatus.EXCLUDED, reason=reason) if reason else disk
 
 
 def _candidate(section: str, values: dict[str, str], root: Path, array_objection: str) -> Candidate | None:

@@ -17,11 +17,13 @@ Sections = dict[str, dict[str, str]]
 def parse(text: str, wanted: frozenset[str]) -> Sections:
     """Return the wanted keys by section, ``""`` before the first one; a line that cannot be read says nothing.
 
-    Only wanted keys are ever kept: var.ini holds the csrf_token.
+    Only wanted keys are ever kept: var.ini holds the csrf_token. A last line without its end may be half a value:
+    it counts only when its quotes are closed.
     """
     sections: Sections = {}
     current = sections.setdefault("", {})
-    for line in text.removeprefix("\ufeff").split("\n"):
+    *lines, last = text.removeprefix("\ufeff").split("\n")
+    for line in lines if is_torn(text) else [*lines, last]:
         stripped = line.strip()
         if section := _SECTION.fullmatch(stripped):
             current = sections.setdefault(section[1], {})
@@ -32,9 +34,21 @@ def parse(text: str, wanted: frozenset[str]) -> Sections:
     return sections
 
 
+def is_torn(text: str) -> bool:
+    """Say whether a text ends in the middle of a line: the last one has no end, and is no whole value in quotes."""
+    last = text.rpartition("\n")[2].strip()
+    match = _LINE.fullmatch(last)
+    return bool(last) and (match is None or match[2] is None)
+
+
 def read(path: Path, wanted: frozenset[str]) -> Sections:
-    """Read a file that emhttpd may be rewriting: one without its last line's end is read again."""
-    text = ""
+    """Return the wanted keys of a file by section; none of one that is missing or cannot be read."""
+    return parse(read_text(path) or "", wanted)
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file that emhttpd may be rewriting: one without its last line's end is read again; None: unreadable."""
+    text = None
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(0.05)
@@ -44,7 +58,7 @@ def read(path: Path, wanted: frozenset[str]) -> Sections:
             continue
         if text.endswith("\n"):
             break
-    return parse(text, wanted)
+    return text
 
 
 def read_flat(path: Path, wanted: frozenset[str]) -> dict[str, str]:

@@ -46,10 +46,10 @@ def shake(layout: Layout, ground: Ground) -> Layout:
     dice = _Dice()
     best, steps = layout, layout.steps()
     score = _score(layout, ground)
-    if not steps or len(steps) > _MOVES:
+    if len(steps) > _MOVES:
         return layout
     for _ in range(_shakes(layout)):
-        if ground.is_over() or (score[0] == 0 and score[1] <= ground.enough):
+        if not steps or ground.is_over() or (score[0] == 0 and score[1] <= ground.enough):
             break
         tried = Layout(layout.situation, steps)
         _loosen(tried, dice)

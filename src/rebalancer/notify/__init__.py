@@ -1,0 +1,1 @@
+"""How the owner is told: Unraid's notifications, Apprise services, pings; what fails here never fails a run."""
