@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def mover_at_work(server: Server) -> Iterator[None]:
 def _unmount(*places: Path) -> float:
     """Unmount as emhttpd does, again and again; returns when that was done, by the monotonic clock."""
     for place in places:
-        wait_until(lambda place=place: _is_unmounted(place))
+        wait_until(partial(_is_unmounted, place))
     return time.monotonic()
 
 

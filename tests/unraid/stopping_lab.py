@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 import lab
 from lab import disks as lab_disks
 from lab.cron import put_crontab_on_path
+from lab.needs import PLACES
 from lab.processes import wait_until
 from lab.server import Server
+from rebalancer.executions.process_table import family_of
 
 MIB = 2**20
 FILM = 40 * MIB  # bytes
@@ -56,7 +56,7 @@ class Stage:
         tracer = ["strace", "-f", "-o", "/dev/null", "-e", slowness] if slowed else []
         process = subprocess.Popen(
             [*tracer, *lab.command_line("schedule", "run", "nightly", "--quiet", "--root", self.server.root)],
-            env=lab.environment(self.state) | {"PATH": f"{self.state / 'bin'}:{lab_disks.PLACES}"},
+            env=lab.environment(self.state) | {"PATH": f"{self.state / 'bin'}:{PLACES}"},
             cwd="/" if slowed else self.disks[0],  # where a person may stand who starts it by hand
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -78,12 +78,7 @@ class Stage:
         return ""
 
     def pids(self) -> list[int]:
-        found = []
-        for process in self.running:
-            with suppress(psutil.NoSuchProcess):
-                head = psutil.Process(process.pid)
-                found += [one.pid for one in (head, *head.children(recursive=True))]
-        return found
+        return sorted(pid for process in self.running for pid in family_of(process.pid))
 
     def worker(self) -> int:
         return next(pid for pid in self.pids() if b"rebalancer.transfer.worker" in _command_line(pid))
@@ -122,7 +117,7 @@ class Stage:
             process.wait()
 
 
-_PATH = os.environ | {"PATH": lab_disks.PLACES}
+_PATH = os.environ | {"PATH": PLACES}
 
 
 @contextmanager

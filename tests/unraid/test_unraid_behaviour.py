@@ -11,6 +11,7 @@ import pytest
 
 import lab
 from lab import disks as lab_disks
+from lab.needs import PLACES
 from unraid import stopping_lab
 from unraid.stopping_lab import Stage
 
@@ -76,7 +77,7 @@ def test_11_a_file_goes_by_a_hidden_copy_that_is_flushed_and_read_again_before_i
     subprocess.run(
         ["strace", "-f", "-y", "-qq", "-o", log, "-e", "trace=openat2,fsync,syncfs,fchown,fchmod,renameat2,unlinkat,preadv2,utimensat",
          *lab.command_line("run", "--yes", "--quiet", "--root", stage.server.root)],
-        env=lab.environment(stage.state) | {"PATH": f"{stage.state / 'bin'}:{lab_disks.PLACES}"}, check=True, cwd="/",
+        env=lab.environment(stage.state) | {"PATH": f"{stage.state / 'bin'}:{PLACES}"}, check=True, cwd="/",
     )  # fmt: skip
 
     # the film is one of two: which one moves is for the planner to say

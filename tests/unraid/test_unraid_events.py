@@ -10,6 +10,7 @@ import pytest
 
 import lab
 from lab import disks as lab_disks
+from lab.needs import PLACES
 from lab.processes import wait_until
 from unraid import stopping_lab
 from unraid.stopping_lab import Stage
@@ -34,7 +35,7 @@ def happens(event: str, stage: Stage) -> float:
     begun = time.monotonic()
     done = subprocess.run(
         [EVENTS / event, event],
-        env=variables | {"PATH": f"{variables['PATH']}:{lab_disks.PLACES}"},
+        env=variables | {"PATH": f"{variables['PATH']}:{PLACES}"},
         cwd=stage.disks[0],
         check=False,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab import disks as lab_disks
+from lab.needs import PLACES
 from lab.processes import wait_until
 from unraid import stopping_lab
 from unraid.stopping_lab import Stage
@@ -37,7 +37,7 @@ def create(stage: Stage) -> None:
 
 def start(stage: Stage, log: Path) -> subprocess.Popen[bytes]:
     program = on_the_flash(stage, "schedule", "run", "nightly", "--quiet")
-    environment = lab.environment(stage.state) | {"PATH": f"{stage.state / 'bin'}:{lab_disks.PLACES}"}
+    environment = lab.environment(stage.state) | {"PATH": f"{stage.state / 'bin'}:{PLACES}"}
     process = subprocess.Popen(["strace", "-f", "-qq", "-o", log, "-e", f"trace={CALLS}", *program], env=environment)
     stage.running.append(process)
     return process

@@ -16,6 +16,7 @@ import pytest
 import lab
 from lab import MakeDisk, MountPool
 from lab import disks as lab_disks
+from lab.needs import PLACES
 from lab.server import Server
 
 pytestmark = [pytest.mark.needs_loop_disks("ext4"), pytest.mark.needs_pool, pytest.mark.needs_tool("setfacl", "strace")]
@@ -109,7 +110,7 @@ def test_whoever_lists_the_view_during_a_run_meets_no_refusal_and_no_folder_of_r
         run = subprocess.run(
             ["strace", "-f", "-qq", "-o", log, "-e", "trace=mkdirat,mkdir,fchmod,fchmodat,chmod,renameat2",
              *lab.command_line("run", "--yes", "--json", "--root", server.root)],
-            env=lab.environment(state) | {"PATH": f"{state / 'bin'}:{lab_disks.PLACES}"},
+            env=lab.environment(state) | {"PATH": f"{state / 'bin'}:{PLACES}"},
             capture_output=True, check=True, cwd="/",
         )  # fmt: skip
 

@@ -92,7 +92,7 @@ class _Cleaning:
     folders: StateFolders
     index: Index
     policy: Policy
-    at_least: int
+    at_least: int = 1
 
     def foretell(self, schedule_ids: Sequence[str]) -> Cleaned:
         removed = [name for schedule_id in schedule_ids for name in self._expired(schedule_id)]
