@@ -151,7 +151,10 @@ def test_24_the_lines_are_a_file_of_the_plugin_and_collected_through_bash(stage:
 def test_23_and_25_a_run_changes_nothing_of_the_server_but_the_files_that_it_moves(stage: Stage) -> None:
     stopping_lab.write_film(stage.disks[0])
     settings = stage.server.root / "boot/config/shares/films.cfg"
-    settings.write_text('# Generated settings:\r\nshareUseCache="no"\r\n')
+    settings.write_text(
+        '# Generated settings:\r\nshareInclude=""\r\nshareExclude=""\r\nshareUseCache="no"\r\n'
+        'shareSplitLevel="1"\r\nshareFloor="0"\r\n'
+    )
     stage.schedule()
     before, calls = _outside_the_disks(stage), stage.server.calls
 
