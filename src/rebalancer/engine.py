@@ -259,14 +259,6 @@ class Engine:
         with stops_with_the_array(cancel, root=self.root):
             return firing.carry_out()
 
-    def _watch(self, options: GuardOptions, *, only_when_idle: bool = False) -> Watch:
-        return Watch(
-            root=self.root,
-            guards=guards_for(options, only_when_idle=only_when_idle),
-            clock=time.monotonic,
-            processes=lambda: family_of(os.getpid()),
-        )
-
     @property
     def teller(self) -> Teller:
         return Teller(self.folders, time.time)
@@ -274,6 +266,14 @@ class Engine:
     def _runner(self, cancel: Cancel, on_message: Callable[[Message], None]) -> Runner:
         teller = Teller(self.folders, time.time, is_hurried=lambda: cancel.is_requested)
         return Runner(self.folders, cancel, on_message, time.time, teller)
+
+    def _watch(self, options: GuardOptions, *, only_when_idle: bool = False) -> Watch:
+        return Watch(
+            root=self.root,
+            guards=guards_for(options, only_when_idle=only_when_idle),
+            clock=time.monotonic,
+            processes=lambda: family_of(os.getpid()),
+        )
 
     def _taker(self, schedule_id: str) -> SlotTaker:
         return SlotTaker(self.folders.slots, self.index.store, self._known(schedule_id))

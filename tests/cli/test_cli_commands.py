@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from msgspec import structs
 
 from rebalancer import records
+from rebalancer.cli import run
 from rebalancer.errors import CancelledError, NotNowError, RefusedError
 from rebalancer.executions.execution import ScheduleExecution
+from rebalancer.guards.options import GuardOptions
 from rebalancer.planning.plan import Plan
 from rebalancer.planning.selection import Selection, Strategy, Verification
 
@@ -102,6 +105,51 @@ def test_the_json_of_a_plan_has_the_fields_of_the_design_and_can_be_carried_out(
     assert {"disk", "path", "reason"} <= set(document["left_behind"][0])
     assert ask("run", "--plan", str(file)).exit_code == 0
     assert engine.carried_out == [engine.made_plan]
+
+
+def test_a_run_is_told_which_guards_may_hold_it(ask: Ask, engine: Any) -> None:
+    ask("run", "--ignore-guard", "mover", "--ignore-guard", "backups", "--max-temperature", "42 °C", "--max-cpu", "50%")
+    ask("run")
+
+    assert engine.guards == [
+        GuardOptions(ignored=("mover", "backups"), max_temperature=42, max_cpu=50.0),
+        GuardOptions(),
+    ]
+
+
+def test_what_holds_a_run_is_its_answer_before_anything_is_read(ask: Ask, engine: Any) -> None:
+    engine.held = NotNowError("the mover runs (pid 7)")
+
+    answer = ask("run")
+
+    assert (answer.exit_code, answer.err) == (75, "unraid-rebalancer: the mover runs (pid 7)\n")
+    assert engine.selections == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--ignore-guard", "mice", "--ignore-guard: 'mice' is no guard; there are array-state, disk-errors"),
+        ("--max-temperature", "4", "--max-temperature: allowed is 20 °C to 90 °C"),
+        ("--cool-down", "-1", "--cool-down: '-1' is not a number"),
+        ("--max-cpu", "0", "--max-cpu: allowed is 1 % to 100 %"),
+        ("--min-memory", "much", "--min-memory: 'much' is not a size"),
+    ],
+)
+def test_a_guard_option_that_cannot_be_is_refused(ask: Ask, option: str, value: str, sentence: str) -> None:
+    answer = ask("run", option, value)
+
+    assert answer.exit_code == 2
+    assert sentence in answer.err
+
+
+def test_shells_complete_the_names_of_guards() -> None:
+    parameter = next(one for one in run.command.params if one.name == "ignored")
+
+    found = parameter.shell_complete(click.Context(run.command), "m")
+
+    assert "mover" in [item.value for item in found]
+    assert all(item.value.startswith("m") for item in found)
 
 
 def test_a_run_without_a_terminal_goes_on_without_asking(ask: Ask, engine: Any) -> None:

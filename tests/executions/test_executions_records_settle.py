@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from records_lab import DEAD, LIVING, NOW, execution, folders_in, index_in, machine, running
 
 from rebalancer import records
@@ -163,3 +164,31 @@ def _leave(folders: StateFolders, execution_id: str) -> None:
     records.write(ensure(folders.progress) / f"{execution_id}.json", PROGRESS, durable=False)
     log = ensure(folders.logs) / f"{execution_id}.log"
     log.write_text("working\nTraceback (most recent call last):\n  File 'x'\nMemoryError\n")
+
+
+EVENTS = (Event(NOW - 9, "due"), Event(NOW - 8, "held", "a parity check runs"))
+
+
+def test_what_happened_since_its_record_was_written_is_kept_of_one_that_is_lost() -> None:
+    one = running(1, DEAD, timeline=EVENTS[:1])
+
+    found = settle(one, Remains(progress=structs.replace(PROGRESS, timeline=EVENTS)))
+
+    assert found.timeline[:-1] == EVENTS
+    assert found.timeline[-1].what == "ended"
+
+
+def test_events_that_cannot_be_true_are_passed_over() -> None:
+    lies = (*EVENTS, Event(-1.0, "held"))
+
+    found = settle(running(1, DEAD, timeline=EVENTS[:1]), Remains(progress=structs.replace(PROGRESS, timeline=lies)))
+
+    assert found.timeline[:-1] == EVENTS[:1]
+
+
+def test_a_wait_that_was_cut_short_is_no_work() -> None:
+    one = replace(running(1, DEAD), status=ExecutionStatus.PENDING)
+
+    found = settle(one, Remains(progress=PROGRESS, last_seen=one.start_time + 30))
+
+    assert found.duration_seconds == 0.0

@@ -1,7 +1,9 @@
 """Why an execution went as it did, from its record alone."""
 
+from dataclasses import replace
+
 from rebalancer.executions.execution import Event, ExecutionStatus, LeftFile, ScheduleExecution
-from rebalancer.executions.story import events_of, sentences_of, standing_of
+from rebalancer.executions.story import events_of, holding_of, sentences_of, standing_of
 
 HELD = ScheduleExecution(
     execution_id="x",
@@ -60,3 +62,23 @@ def test_who_stopped_it_and_what_stayed_are_told() -> None:
         "stayed where they were: 2 because: in use",
         "stayed where they were: 1 because: immutable",
     ]
+
+
+def test_the_story_tells_how_long_it_was_held_and_how_often_it_paused() -> None:
+    timeline = (
+        Event(0.0, "due"), Event(0.0, "held", "a"), Event(50.0, "still held", "b"), Event(100.0, "started"),
+        Event(110.0, "paused", "a"), Event(120.0, "still paused", "b"), Event(130.0, "went on"),
+        Event(140.0, "paused", "a"), Event(150.0, "asked to stop", "a"), Event(155.0, "ended"),
+    )  # fmt: skip
+    ended = replace(HELD, timeline=timeline, status=ExecutionStatus.CANCELLED, exit_code=130)
+
+    assert sentences_of(ended)[1:-1] == ["waited 1 min 40 s for what held it", "was paused 2 times, for 35 s in all"]
+    assert holding_of(ended) == ""
+
+
+def test_what_holds_an_active_execution_is_told_until_it_goes_on() -> None:
+    paused = replace(HELD, timeline=(*HELD.timeline, Event(12.0, "started"), Event(13.0, "still paused", "too hot")))
+
+    assert holding_of(HELD) == "held: disk2 is in use"
+    assert holding_of(paused) == "paused: too hot"
+    assert holding_of(replace(paused, timeline=(*paused.timeline, Event(14.0, "went on")))) == ""

@@ -152,8 +152,8 @@ def job(told: Told, *, holds_for: float = 0.0, pauses_for: float = 0.0, guard: s
         measure=array.disks,
         schedule_id="nightly",
         max_wait=60,
-        holds=lambda _: until(holds_for) if holds_for else [],
-        pauses=lambda _: until(pauses_for) if pauses_for else [],
+        holds=lambda _disks: until(holds_for) if holds_for else [],
+        pauses=lambda _disks: until(pauses_for) if pauses_for else [],
     )
 
 

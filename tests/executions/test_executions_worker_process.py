@@ -34,3 +34,15 @@ def test_a_worker_that_is_given_nothing_ends_by_itself(tmp_path: Path) -> None:
     assert code == 0
     assert time.monotonic() - began < 20
     assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_worker_that_is_paused_before_it_listens_goes_on_to_listen(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        worker = WorkerProcess(log=log, locks=())
+        worker.pause(paused=True)
+        worker.pause(paused=False)
+
+        code = worker.exit_code()
+        worker.close()
+
+    assert code == 0

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from rebalancer import records
 from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, RefusedError, UsageError
+from rebalancer.guards.options import EVERY_GUARD, GuardOptions
 from rebalancer.planning.selection import Selection
 from rebalancer.schedules.manager import ScheduleManager, is_suspended
 from rebalancer.schedules.schedule import Missed, Overlap, Schedule, Suspension
@@ -49,6 +50,20 @@ def test_a_schedule_is_one_closed_file_named_by_its_id(manager: ScheduleManager,
     assert file.name == "nightly.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(manager.folder.stat().st_mode) == 0o700
+
+
+def test_a_schedule_from_before_there_were_guards_has_them_all(manager: ScheduleManager, nightly: Schedule) -> None:
+    (file,) = manager.folder.iterdir()
+
+    assert b"guards" not in file.read_bytes()
+    assert manager.get("nightly").guards == EVERY_GUARD
+
+
+def test_the_guards_of_a_schedule_are_kept(manager: ScheduleManager, nightly: Schedule) -> None:
+    guards = GuardOptions(ignored=("mover",), max_temperature=42, cool_down=5)
+    manager.change("nightly", lambda one: structs.replace(one, guards=guards), now=2000.0)
+
+    assert manager.get("nightly").guards == guards
 
 
 def test_a_taken_id_is_refused(manager: ScheduleManager, nightly: Schedule) -> None:

@@ -9,6 +9,7 @@ from cronsim import CronSim
 from msgspec import structs
 
 from rebalancer.errors import UsageError
+from rebalancer.guards.options import GuardOptions
 from rebalancer.planning.selection import Selection, Strategy
 from rebalancer.schedules import templates, validation
 from rebalancer.schedules.expression import parse_expression
@@ -124,6 +125,13 @@ def test_an_expression_that_cannot_be_meant_is_refused_in_plain_words(text: str,
         ({"selection": Selection(shares=("a",), exclude_shares=("a",))}, "exclude_shares"),
         ({"selection": Selection(exclude=("",))}, "exclude"),
         ({"selection": Selection(from_disks=("a\0",))}, "from_disks"),
+        ({"guards": GuardOptions(ignored=("mover", "mice"))}, "ignored: 'mice' is no guard; there are array-state"),
+        ({"guards": GuardOptions(max_temperature=19)}, "max_temperature: allowed is 20 °C to 90 °C"),
+        ({"guards": GuardOptions(cool_down=31)}, "cool_down: allowed is 0 °C to 30 °C"),
+        ({"guards": GuardOptions(max_cpu=0.5)}, "max_cpu: allowed is 1 % to 100 %"),
+        ({"guards": GuardOptions(min_memory=0)}, "min_memory"),
+        ({"guards": GuardOptions(max_disk_activity=0)}, "max_disk_activity"),
+        ({"guards": GuardOptions(max_streams=-1)}, "max_streams"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_field(changes: dict[str, Any], field: str) -> None:

@@ -16,6 +16,7 @@ from rebalancer.cli.run import carry_out
 from rebalancer.cli.scan import scan
 from rebalancer.cli.session import Session
 from rebalancer.errors import ExitCode, RefusedError
+from rebalancer.guards.options import NO_GUARD
 from rebalancer.planning.selection import Selection
 from rebalancer.quantities import format_duration, format_size
 
@@ -82,7 +83,7 @@ def _demonstrate(session: Session, folder: Path, cancel: Cancel) -> Demonstratio
     plan = _plan(session, engine)
     if session.shows:
         output.say("3. The moves: copy, flush, read back, compare; only then remove the source")
-    execution = carry_out(session, engine, plan, selection=Selection())
+    execution = carry_out(session, engine, plan, selection=Selection(), guards=NO_GUARD)
     cancel.check()
     verdict = proof.compare(before, proof.collect(disks.values(), cancel))
     _show_result(session, execution, verdict)

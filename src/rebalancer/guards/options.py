@@ -29,3 +29,4 @@ class GuardOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 EVERY_GUARD = GuardOptions()  # none ignored, no thresholds but the host's own
+NO_GUARD = GuardOptions(ignored=NAMES)
