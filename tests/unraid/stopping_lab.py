@@ -143,6 +143,15 @@ def pending(stage: Stage) -> None:
     wait_until(lambda: [one["status"] for one in stage.records()] == ["pending"])
 
 
+def starting(stage: Stage) -> None:
+    """Freeze it before it has looked at the disks: what it then finds is an array that is not to be used."""
+    write_film(stage.disks[0])
+    stage.schedule()
+    stage.start()
+    wait_until(lambda: [one["status"] for one in stage.records()] == ["running"])
+    os.kill(stage.running[0].pid, signal.SIGSTOP)
+
+
 def scanning(stage: Stage) -> None:
     write_folders(stage.disks[0], 2000)
     stage.schedule()
@@ -230,6 +239,7 @@ def waiting_behind_another(stage: Stage) -> None:
 
 PHASES: dict[str, Callable[[Stage], None]] = {
     "waiting for what holds it": pending,
+    "starting": starting,
     "scanning": scanning,
     "planning": planning,
     "copying a large file": copying,

@@ -1,7 +1,7 @@
 """Asks work to stop as soon as Unraid stops its array, whatever the work is doing or waiting for."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,8 +24,14 @@ def stops_with_the_array(cancel: Cancel, *, root: Path) -> Iterator[None]:
     if not is_unraid(root):
         yield
         return
-    is_over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(StoppingLook(root), cancel, is_over), daemon=True)
+    sight, is_over = StoppingLook(root), threading.Event()
+
+    def look() -> None:
+        if sight.is_stopping():
+            cancel.request(ARRAY_STOPS)
+
+    thread = threading.Thread(target=_watch, args=(look, cancel, is_over), daemon=True)
+    cancel.look = look
     thread.start()
     try:
         yield
@@ -34,9 +40,8 @@ def stops_with_the_array(cancel: Cancel, *, root: Path) -> Iterator[None]:
         thread.join()
 
 
-def _watch(look: StoppingLook, cancel: Cancel, is_over: threading.Event) -> None:
+def _watch(look: Callable[[], None], cancel: Cancel, is_over: threading.Event) -> None:
     while not cancel.is_requested:
-        if look.is_stopping():
-            cancel.request(ARRAY_STOPS)
+        look()
         if is_over.wait(_LOOK_EVERY):
             return

@@ -181,6 +181,16 @@ class _Run:
             self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
             self.facts = replace(supervision.facts, error=f"unexpected error: {type(error).__name__}: {error}")
+        self._blame_array_stop(supervision)
+
+    def _blame_array_stop(self, supervision: Supervision) -> None:
+        """Call it stopped when the array's stop was seen first by who found the disks gone, and took them for useless."""
+        cancel = self.runner.cancel
+        cancel.look()
+        is_whole = 0 < supervision.moves_planned == self.facts.moves_done and not self.facts.files_left
+        if cancel.reason == array_stop.ARRAY_STOPS and not self.facts.is_cancelled and not is_whole:
+            self.timeline.add("asked to stop", cancel.reason)
+            self.facts = replace(self.facts, is_cancelled=True)
 
     # -- the record ---------------------------------------------------------------------------------------------
 
