@@ -32,6 +32,10 @@ DISKS = {
     "parity2": {"type": "Parity", "device": "", "status": "DISK_NP_DSBL", "color": "grey-off", "temp": "*"},
     "cache": {"type": "Cache", "temp": "70", "rotational": "0"},
 }
+SHARE = {
+    "shareInclude": "", "shareExclude": "", "shareUseCache": "no", "shareCachePool": "", "shareSplitLevel": "",
+    "shareFloor": "0",
+}  # fmt: skip
 _SLOT = {
     "device": "sdb", "type": "Data", "status": "DISK_OK", "color": "green-on", "spundown": "0", "rotational": "1",
     "numErrors": "0", "fsStatus": "Mounted",
@@ -46,6 +50,8 @@ class Host:
         self.var()
         self.mdstat()
         self.disks()
+        self.write("boot/config/share.cfg", 'shareUserInclude=""\nshareUserExclude=""\n')
+        self.write("boot/config/shares/media.cfg", "".join(f'{key}="{value}"\n' for key, value in SHARE.items()))
 
     def var(self, **changes: str) -> None:
         self.write(
