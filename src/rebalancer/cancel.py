@@ -1,5 +1,7 @@
 """Asking work to stop or to wait: signals only set the token, the loops that do the work look at it."""
 
+from collections.abc import Callable
+
 from rebalancer.errors import CancelledError
 
 
@@ -8,6 +10,7 @@ class Cancel:
 
     def __init__(self) -> None:
         self.reason = ""
+        self.look: Callable[[], None] = _nothing  # lets whoever knows of a reason to stop say so now, not in a moment
 
     @property
     def is_requested(self) -> bool:
@@ -21,3 +24,7 @@ class Cancel:
         """Raise CancelledError once a stop was asked for."""
         if self.reason:
             raise CancelledError(self.reason)
+
+
+def _nothing() -> None:
+    return

@@ -16,9 +16,10 @@ from rebalancer.array.disk import Disk
 from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageError
+from rebalancer.executions.array_stop import stops_with_the_array
 from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
-from rebalancer.executions.cleanup import clean_up
+from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
 from rebalancer.executions.constraining import constraints_of, unit_depths
 from rebalancer.executions.control import Control
 from rebalancer.executions.due import CLOCK
@@ -57,7 +58,7 @@ from rebalancer.transfer.operation import Operation
 SCRIPT = "unraid_rebalancer.py"
 PLANNING_SECONDS = 60  # then the best plan so far is taken; arrays of a million units need a few
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
-_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
+_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10, "at_least": WORTH_A_WRITE}  # records of runs by hand
 _FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 _NOTHING_NEW = Plan(
     strategy="finish",
@@ -130,7 +131,12 @@ class Engine:
 
     def scan(self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         """Read every usable disk once; ``on_progress(disk name, files so far, bytes so far)``."""
+        with stops_with_the_array(cancel, root=self.root):
+            return self._scan(selection, cancel, on_progress)
+
+    def _scan(self, selection: Selection, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
         for disk in self.disks():
+            cancel.check()
             if disk.is_usable and not disk.is_folder:
                 flush(disk)
         return scan(
@@ -142,13 +148,19 @@ class Engine:
             on_progress=on_progress,
         )
 
-    def plan(self, inventory: Inventory, selection: Selection) -> Plan:
-        """Compute a plan within the rules of the settings and the server; nothing is changed, no disk is touched."""
+    def plan(self, inventory: Inventory, selection: Selection, *, cancel: Cancel | None = None) -> Plan:
+        """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched.
+
+        Once asked to stop, the best plan so far is returned at once.
+        """
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
         constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
         return make_plan(
-            inventory, self._with_settings(selection), constraints, patience=lambda: time.monotonic() > until
+            inventory,
+            self._with_settings(selection),
+            constraints,
+            patience=lambda: time.monotonic() > until or (cancel is not None and cancel.is_requested),
         )
 
     def demand_nothing_holds(self, guards: GuardOptions) -> None:
@@ -199,7 +211,8 @@ class Engine:
             pauses=watch.holds,
         )
         runner = self._runner(cancel, on_message)
-        execution = runner.run(job)
+        with stops_with_the_array(cancel, root=self.root):
+            execution = runner.run(job)
         runner.teller.ended(execution)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
             clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
@@ -244,7 +257,8 @@ class Engine:
             timezone=zone(schedule.timezone or self.timezone),
             replace_running=lambda: self._replace(schedule_id),
         )
-        return firing.carry_out()
+        with stops_with_the_array(cancel, root=self.root):
+            return firing.carry_out()
 
     @property
     def teller(self) -> Teller:
@@ -287,8 +301,10 @@ class Engine:
         above = schedule.above_percent
         if above is not None and all(disk.used_percent <= above for disk in disks if disk.is_usable):
             return self._operation(_NOTHING_NEW, selection)
-        inventory = self.scan(selection, cancel=cancel, on_progress=_unseen)
-        return self._operation(self.plan(inventory, selection), selection)
+        inventory = self._scan(selection, cancel, _unseen)
+        plan = self.plan(inventory, selection, cancel=cancel)
+        cancel.check()
+        return self._operation(plan, selection)
 
     def _with_settings(self, selection: Selection) -> Selection:
         """Fill in what the settings say where the selection says nothing."""

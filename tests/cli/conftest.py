@@ -129,7 +129,7 @@ class FakeEngine:
         cancel.check()
         return self.inventory
 
-    def plan(self, _inventory: Inventory, selection: Selection) -> Plan:
+    def plan(self, _inventory: Inventory, selection: Selection, **_options: object) -> Plan:
         self.selections.append(selection)
         return self.made_plan
 

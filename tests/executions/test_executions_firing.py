@@ -167,7 +167,7 @@ def test_a_failed_attempt_is_made_again_and_each_has_its_record(engine: Engine, 
 
 
 def test_old_records_go_after_a_run_by_hand_and_what_they_stood_for_stays(engine: Engine, tmp_path: Path) -> None:
-    for number in range(12):
+    for number in range(40):
         old = ScheduleExecution(
             execution_id=f"20200101T0000{number:02d}Z-manual-aaaaaa",
             schedule_id="manual",
@@ -186,7 +186,7 @@ def test_old_records_go_after_a_run_by_hand_and_what_they_stood_for_stays(engine
     statistics = engine.index.statistics("manual")
     assert len(engine.index.history(schedule_id="manual", status=None, since=None, limit=99)) == 10
     assert statistics is not None
-    assert (statistics.total_executions, statistics.total_files_moved) == (13, 12 + 4)
+    assert (statistics.total_executions, statistics.total_files_moved) == (41, 40 + 4)
 
 
 def test_a_stop_request_is_in_the_record_with_its_reason(engine: Engine, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_the_outcome_follows_from_the_facts(facts: Facts, status: ExecutionStatu
         (StopAction.CANCEL, ExecutionStatus.CANCELLED, "cancelled"),
         (StopAction.EMERGENCY, ExecutionStatus.CANCELLED, "emergency stop"),
         (StopAction.SUSPEND, ExecutionStatus.SUSPENDED, "suspended"),
+        (StopAction.ARRAY_STOP, ExecutionStatus.CANCELLED, "array stop"),
     ],
 )
 def test_who_asked_for_a_stop_decides_what_it_is_called(

@@ -248,3 +248,15 @@ def test_a_read_only_folder_refuses_with_a_sentence(make_disk: MakeDisk) -> None
         clean_up(folders)
 
     assert counted(index_in(folders)) == recount(saved)
+
+
+def test_few_old_records_wait_for_more_of_them(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    save_aged(folders, 1, 40, 50)
+    terms: dict[str, Any] = {"days": 30, "keep_failed_days": 0, "keep_at_least": 0, "now": NOW, "dry_run": False}
+
+    waited = cleanup.clean_up(folders, **terms, at_least=3)
+    cleaned = cleanup.clean_up(folders, **terms, at_least=2)
+
+    assert waited.removed == ()
+    assert len(cleaned.removed) == 2

@@ -175,18 +175,31 @@ def watch(session: Session, *, execution_id: str) -> int:
 
 
 @command.command("cancel")
-@click.argument("execution_id", metavar="ID")
+@click.argument("execution_id", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every execution that runs or waits, instead of one.")
+@click.option("--array-stop", is_flag=True, help="The same because the array is being stopped: for Unraid's events.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; it becomes part of the record.")
 @global_options
 @click.pass_obj
-def cancel(session: Session, *, execution_id: str, reason: str) -> int:
-    """Stop one execution: what was moved stays moved, the rest stays where it was."""
-    verdict = session.monitor().control.cancel(execution_id, reason=reason)
+def cancel(session: Session, *, execution_id: str | None, everything: bool, array_stop: bool, reason: str) -> int:
+    """Stop one execution, or all: what was moved stays moved, the rest stays where it was."""
+    if [execution_id is not None, everything, array_stop].count(True) != 1:
+        raise UsageError("name one execution, or say --all or --array-stop")
+    control = session.monitor().control
+    if execution_id is not None:
+        verdict = control.cancel(execution_id, reason=reason)
+        return _conclude(session, [verdict], document=verdict)
+    verdicts = control.stop_with_the_array() if array_stop else control.cancel_all(reason=reason)
+    return _conclude(session, verdicts, document=verdicts)
+
+
+def _conclude(session: Session, verdicts: "Sequence[Verdict]", *, document: object) -> int:
     if session.is_json:
-        output.print_json(verdict)
+        output.print_json(document)
     elif session.shows:
-        _show_verdict(verdict)
-    return exit_code_of([verdict])
+        for verdict in verdicts:
+            _show_verdict(verdict)
+    return exit_code_of(verdicts)
 
 
 @command.command("cleanup")

@@ -69,6 +69,6 @@ def make_plan(session: Session, engine: "Engine", selection: Selection, *, inven
     found = documents.read_inventory(inventory) if inventory is not None else scan(session, engine, selection)
     cancel = Cancel()
     with stop_on_signals(cancel, announces=False):
-        plan = engine.plan(found, selection)
+        plan = engine.plan(found, selection, cancel=cancel)
     cancel.check()
     return plan

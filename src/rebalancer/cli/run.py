@@ -1,9 +1,10 @@
 """``run``: scan, plan and carry the plan out, recorded as an execution."""
 
 import logging
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,10 +126,27 @@ def watched(session: Session) -> "Iterator[tuple[Cancel, Callable[[Message], Non
     cancel = Cancel()
     is_drawn = session.shows and output.is_terminal()  # the drawing says it itself
     with (
+        _standing_nowhere(cancel),
         stop_on_signals(cancel, announces=not is_drawn and not session.is_quiet),
         progress.of_run(cancel, shows=session.shows, clock=time.monotonic) as on_message,
     ):
         yield cancel, on_message
+
+
+@contextmanager
+def _standing_nowhere(cancel: "Cancel") -> "Iterator[None]":
+    """Leave the working folder meanwhile, and for good when stopped: a disk on which we stand cannot be unmounted."""
+    try:
+        before = os.getcwdb()
+    except OSError:  # the folder was removed
+        before = b"/"
+    os.chdir("/")
+    try:
+        yield
+    finally:
+        if not cancel.is_requested:
+            with suppress(OSError):  # it is gone, or its disk is
+                os.chdir(before)
 
 
 def _log(execution: "ScheduleExecution") -> None:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("schedule_running", "End a suspension."),
     "next": ("schedule_looking", "Which schedule fires when."),
     "stats": ("schedule_looking", "What the executions of a schedule amount to."),
+    "cron": ("schedule_changing", "Give cron the lines of all schedules again."),
     "health": ("schedule_health", "Which schedules do what they should."),
 }
 

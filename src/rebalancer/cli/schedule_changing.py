@@ -1,4 +1,4 @@
-"""``schedule create|edit|delete|enable|disable``: schedules are changed, and cron is told."""
+"""``schedule create|edit|delete|enable|disable|cron``: schedules are changed, and cron is told."""
 
 import re
 import sys
@@ -119,6 +119,23 @@ def disable(session: Session, *, schedule_id: str) -> None:
     _conclude(session, engine, schedule, "disabled")
 
 
+@click.command("cron")
+@global_options
+@click.pass_obj
+def cron(session: Session) -> None:
+    """Give cron the lines of all schedules again: after a restart of a server that keeps its crontab in memory.
+
+    Nothing is written when they are there already.
+    """
+    engine = session.engine()
+    changes = engine.cron.synchronize(engine.schedules.list())
+    if session.is_json:
+        output.print_json({"changes": changes})
+    elif session.shows:
+        for change in changes or ["cron knows every schedule already"]:
+            output.say(change)
+
+
 def tell_cron(engine: "Engine", done: str) -> list[str]:
     """Bring the lines of cron in step with the schedules; returns what to tell the user when that is not possible."""
     try:
@@ -182,4 +199,4 @@ def _ask(question: str) -> None:
         raise CancelledError("cancelled, nothing was changed")
 
 
-COMMANDS = {"create": create, "edit": edit, "delete": delete, "enable": enable, "disable": disable}
+COMMANDS = {"create": create, "edit": edit, "delete": delete, "enable": enable, "disable": disable, "cron": cron}

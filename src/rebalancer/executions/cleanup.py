@@ -18,6 +18,7 @@ from rebalancer.turns import turn_at
 
 _DAY = 86400
 _BATCH = 500  # records whose names fit into one file of statistics many times over
+WORTH_A_WRITE = 25  # old records that a run removes together: the state folder may be a flash stick
 _ROOM = ".room"
 _ROOM_SIZE = 65536  # bytes; at least two clusters of a FAT stick
 _PATIENCE = 5.0  # seconds for another cleanup to end
@@ -66,9 +67,11 @@ def clean_up(
     now: float,
     dry_run: bool,
     schedule_id: str | None = None,
+    at_least: int = 1,
 ) -> Cleaned:
     """Remove old records, of one schedule or of all, with what they left in the runtime folder; set damaged ones aside.
 
+    Of a schedule that has fewer than ``at_least`` old ones none is removed: each removal is a write to the statistics.
     What the removed ones stood for stays in the schedule's statistics. Raises UsageError for negative numbers,
     NotNowError when another cleanup is at work, RefusedError when the state folder does not let go of them.
     """
@@ -76,7 +79,7 @@ def clean_up(
     policy.check()
     index = Index(folders)
     index.active()  # settles what is only said to run
-    cleaning = _Cleaning(folders, index, policy)
+    cleaning = _Cleaning(folders, index, policy, at_least)
     schedule_ids = index.schedule_ids() if schedule_id is None else [schedule_id]
     if dry_run:
         return cleaning.foretell(schedule_ids)
@@ -89,6 +92,7 @@ class _Cleaning:
     folders: StateFolders
     index: Index
     policy: Policy
+    at_least: int = 1
 
     def foretell(self, schedule_ids: Sequence[str]) -> Cleaned:
         removed = [name for schedule_id in schedule_ids for name in self._expired(schedule_id)]
@@ -112,7 +116,8 @@ class _Cleaning:
     # -- records ------------------------------------------------------------------------------------------------
 
     def _expired(self, schedule_id: str) -> list[str]:
-        return self.policy.expired(self.index.entries(schedule_id))
+        expired = self.policy.expired(self.index.entries(schedule_id))
+        return expired if len(expired) >= self.at_least else []
 
     def _remove(self, schedule_id: str, execution_ids: Sequence[str]) -> list[str]:
         """Let records go and keep what they stood for. Whenever this is cut short, each one counts once.

@@ -13,6 +13,7 @@ from rebalancer import records
 from rebalancer.errors import DamagedRecordError, NotFoundError, RebalancerError, RefusedError
 from rebalancer.executions import audit
 from rebalancer.executions.active import Active
+from rebalancer.executions.array_stop import ARRAY_STOPS
 from rebalancer.executions.background import Background
 from rebalancer.executions.current import Current
 from rebalancer.executions.execution import ScheduleExecution
@@ -74,6 +75,21 @@ class Control:
         """Stop what runs or waits of a schedule, other than this process; it ends as CANCELLED."""
         verdicts = self._stop_all_of(schedule_id, self._request(StopAction.CANCEL, reason))
         self._note("cancel", schedule_id, reason, verdicts)
+        return verdicts
+
+    def cancel_all(self, *, reason: str = "") -> list[Verdict]:
+        """Stop whatever runs or waits, all at the same time and each with the time to end cleanly."""
+        verdicts = self._stop_all_of(None, self._request(StopAction.CANCEL, reason))
+        self._note("cancel", "", reason, verdicts)
+        return verdicts
+
+    def stop_with_the_array(self) -> list[Verdict]:
+        """Stop whatever runs or waits because its disks are about to be unmounted; it ends as CANCELLED.
+
+        Returns when nothing of it lives any more, or when the kernel does not let go of what was killed.
+        """
+        verdicts = self._stop_all_of(None, self._request(StopAction.ARRAY_STOP, ARRAY_STOPS))
+        self._note("array stop", "", ARRAY_STOPS, verdicts)
         return verdicts
 
     def suspend(self, schedule_id: str, *, reason: str = "", until: float | None = None) -> list[Verdict]:
@@ -175,8 +191,10 @@ class Control:
 
     # -- one schedule -------------------------------------------------------------------------------------------
 
-    def _stop_all_of(self, schedule_id: str, asked: StopRequest) -> list[Verdict]:
-        found = [execution for execution in self._active_executions() if execution.schedule_id == schedule_id]
+    def _stop_all_of(self, schedule_id: str | None, asked: StopRequest) -> list[Verdict]:
+        """Stop the active executions of a schedule, or all of them (None)."""
+        active = self._active_executions()
+        found = [one for one in active if schedule_id is None or one.schedule_id == schedule_id]
         stops = [self._stop_of(execution, asked) for execution in found if not _is_this_process(execution)]
         for stop in stops:
             stop.leave_request()

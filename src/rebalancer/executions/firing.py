@@ -11,7 +11,7 @@ from enum import Enum
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, ExitCode, NotNowError, RebalancerError
-from rebalancer.executions.cleanup import clean_up
+from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -70,6 +70,8 @@ class Firing:
         if refusal := self._refusal():
             return self._skipped(refusal)
         with self._turn() as is_ours:
+            if not is_ours and self.runner.cancel.is_requested:
+                return self.runner.run(self._job(attempt=1))  # begins nothing: its record says why
             if not is_ours:
                 return self._skipped(_not_now("overlap", "an earlier execution of this schedule still runs"))
             execution = self._attempts()
@@ -157,7 +159,7 @@ class Firing:
             try:
                 _rest(self.runner.cancel, delay)
             except CancelledError:
-                break
+                return self.runner.run(self._job(attempt=attempt + 1))  # begins nothing: its record says why
             delay *= 2
         return execution
 
@@ -224,6 +226,7 @@ class Firing:
                 now=self.runner.clock(),
                 dry_run=False,
                 schedule_id=schedule.schedule_id,
+                at_least=WORTH_A_WRITE,
             )
 
     def _latest(self, count: int) -> list[ScheduleExecution]:

@@ -50,7 +50,12 @@ def judge(facts: Facts) -> Outcome:
 
 def _stopped(facts: Facts) -> Outcome:
     action = facts.request.action if facts.request is not None else StopAction.CANCEL
-    words = {StopAction.CANCEL: "cancelled", StopAction.SUSPEND: "suspended", StopAction.EMERGENCY: "emergency stop"}
+    words = {
+        StopAction.CANCEL: "cancelled",
+        StopAction.SUSPEND: "suspended",
+        StopAction.EMERGENCY: "emergency stop",
+        StopAction.ARRAY_STOP: "array stop",
+    }
     reason = facts.request.reason if facts.request is not None and facts.request.reason else "stopped on request"
     if facts.is_stuck:
         reason = f"{reason}; kill pending: it waits for a disk"

@@ -14,6 +14,7 @@ class StopAction(Enum):
     CANCEL = "cancel"
     SUSPEND = "suspend"
     EMERGENCY = "emergency"
+    ARRAY_STOP = "array stop"
 
 
 class StopRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from msgspec import structs
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, NotNowError, RebalancerError
-from rebalancer.executions import live, request
+from rebalancer.executions import array_stop, live, request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -22,6 +22,7 @@ from rebalancer.executions.journal import Journal
 from rebalancer.executions.outcome import Facts, judge
 from rebalancer.executions.patience import Patience
 from rebalancer.executions.process import identity_of
+from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.store import ExecutionStore, new_id
 from rebalancer.executions.supervision import Supervision
 from rebalancer.executions.telling import Teller
@@ -180,6 +181,16 @@ class _Run:
             self.facts = replace(supervision.facts, error=str(error), error_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
             self.facts = replace(supervision.facts, error=f"unexpected error: {type(error).__name__}: {error}")
+        self._blame_array_stop(supervision)
+
+    def _blame_array_stop(self, supervision: Supervision) -> None:
+        """Call it stopped when the array's stop was seen first by who found the disks gone, and took them for useless."""
+        cancel = self.runner.cancel
+        cancel.look()
+        is_whole = 0 < supervision.moves_planned == self.facts.moves_done and not self.facts.files_left
+        if cancel.reason == array_stop.ARRAY_STOPS and not self.facts.is_cancelled and not is_whole:
+            self.timeline.add("asked to stop", cancel.reason)
+            self.facts = replace(self.facts, is_cancelled=True)
 
     # -- the record ---------------------------------------------------------------------------------------------
 
@@ -189,7 +200,8 @@ class _Run:
 
     def _conclude(self) -> ScheduleExecution:
         execution_id = self.execution.execution_id
-        asked = request.read(self.runner.folders, execution_id) if self.facts.is_cancelled else None
+        asked = self._asked() if self.facts.is_cancelled else None
+        is_array_stopping = asked is not None and asked.action is StopAction.ARRAY_STOP
         outcome = judge(replace(self.facts, request=asked))
         now = time.monotonic()
         worked = now - self._worked_from if self._worked_from is not None else 0.0
@@ -208,6 +220,8 @@ class _Run:
         )
         if self.supervision is not None:
             self._add_figures(self.supervision)
+            if not is_array_stopping:  # else the disks are being unmounted: nobody looks at them any more
+                self.execution = replace(self.execution, disks_after=_fill(self.job.measure()))
         self._save(outcome.status)
         request.forget(self.runner.folders, execution_id)
         self._progress_path.unlink(missing_ok=True)
@@ -224,8 +238,15 @@ class _Run:
             moves_done=self.facts.moves_done,
             files_left=self.facts.files_left,
             left=tuple(supervision.left),
-            disks_after=_fill(self.job.measure()),
         )
+
+    def _asked(self) -> StopRequest | None:
+        """Return who asked for the stop and why; None when nobody said so."""
+        asked = request.read(self.runner.folders, self.execution.execution_id)
+        reason = self.runner.cancel.reason
+        if asked is None and reason == array_stop.ARRAY_STOPS:
+            return StopRequest(action=StopAction.ARRAY_STOP, reason=reason, actor=array_stop.ACTOR)
+        return asked
 
 
 def new_record(job: Job, *, now: float) -> ScheduleExecution:

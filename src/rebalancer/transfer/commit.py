@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -24,6 +25,7 @@ from rebalancer.transfer.undo import LOOK_AGAIN, undo
 
 PATIENCE = 2.0  # seconds that a batch waits for readers to close their files
 _SYNC_EACH = 4
+_LISTED_NOT_ENTERED = 0o744  # whoever lists everything meets no error; nobody but root gets at what is in it
 _REPLACED = "another file took the place of its copy"
 
 
@@ -180,10 +182,14 @@ def _hide(item: Item, route: Route) -> None:
 
 def _hidden_folder(pair: Pair, route: Route) -> int:
     if pair.hidden_fd < 0:
+        is_new = False
         with suppress(FileExistsError):
-            os.mkdir(route.marks.hidden, 0o700, dir_fd=pair.source.fd)
+            os.mkdir(route.marks.hidden, _LISTED_NOT_ENTERED, dir_fd=pair.source.fd)
+            is_new = True
         flags = os.O_RDONLY | os.O_DIRECTORY
         pair.hidden_fd = linux.open_beneath(pair.source.fd, route.marks.hidden, flags)
+        if is_new and stat.S_IMODE(os.fstat(pair.hidden_fd).st_mode) != _LISTED_NOT_ENTERED:
+            os.fchmod(pair.hidden_fd, _LISTED_NOT_ENTERED)  # a default ACL of its folder counts more than what we said
     return pair.hidden_fd
 
 
@@ -238,7 +244,7 @@ class _Steps:
         while waiting:
             busy: list[Item] = []
             appeared += self.each(waiting, _claim_and_appear, busy=busy)
-            if busy and time.monotonic() > deadline:
+            if busy and (time.monotonic() > deadline or self.route.control.cancel.is_requested):
                 for item in busy:
                     undo(item, self.route, item.in_use())
                 return appeared

@@ -14,6 +14,7 @@ from rebalancer.transfer.marks import Marks
 from rebalancer.transfer.route import Route
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_OPEN_TO_READERS = 0o755
 
 
 class Folder:
@@ -173,8 +174,12 @@ def _open_or_make(folder: Folder, name: bytes, like: int, marks: Marks) -> tuple
 
 
 def _make(parent: int, name: bytes, wanted: metadata.Metadata, part: bytes) -> None:
-    """Make a folder that is never seen without its owner, mode and ACL; never over another."""
-    os.mkdir(part, 0o700, dir_fd=parent)
+    """Make a folder that never has its name without its owner, mode and ACL; never over another.
+
+    Until then everybody may look into it, empty as it is: a folder that only root may read would be an error for
+    whoever lists the merged view meanwhile.
+    """
+    os.mkdir(part, _OPEN_TO_READERS, dir_fd=parent)
     try:
         fd = linux.open_beneath(parent, part, _FOLDER)
         try:

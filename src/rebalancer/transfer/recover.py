@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from rebalancer import linux
+from rebalancer.cancel import Cancel
 from rebalancer.planning.plan import Move
 from rebalancer.transfer.failure import ConflictError
 from rebalancer.transfer.folder import Folder
@@ -22,10 +23,11 @@ def recover(unit: Move, route: Route) -> None:
 
     Only names that carry this operation's id are touched, in the folders of this unit and those above it.
     """
+    cancel = route.control.cancel
     for member in unit.members:
         path = member.raw_path
-        _visit(route.source, path, lambda folder, at: _unhide(folder, at, route))
-        _visit(route.destination, path, lambda folder, _: _drop_parts(folder, route))
+        _visit(route.source, path, cancel, lambda folder, at: _unhide(folder, at, route))
+        _visit(route.destination, path, cancel, lambda folder, _: _drop_parts(folder, route))
 
 
 def is_begun(unit: Move, route: Route) -> bool:
@@ -88,10 +90,12 @@ def _drop_parts(folder: Folder, route: Route) -> None:
                 os.unlink(name, dir_fd=fd)
 
 
-def _visit(disk: OpenDisk, path: bytes, work: Callable[[Folder, bytes], None]) -> None:
-    """Do something in every folder above a path and in every folder below it."""
-    for folder, at in _folders(disk, path):
-        work(folder, at)
+def _visit(disk: OpenDisk, path: bytes, cancel: Cancel, work: Callable[[Folder, bytes], None]) -> None:
+    """Do something in every folder above a path and in every folder below it; raises CancelledError between two."""
+    with closing(_folders(disk, path)) as folders:
+        for folder, at in folders:
+            cancel.check()
+            work(folder, at)
 
 
 def _folders(disk: OpenDisk, path: bytes, *, deep: bool = True) -> Generator[tuple[Folder, bytes], None, None]:
