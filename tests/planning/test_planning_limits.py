@@ -206,3 +206,14 @@ def test_a_disk_that_takes_no_part_is_named_with_the_reason() -> None:
 
     assert reason_for(plan, "", "c") == "takes no part: Unraid's settings exclude c"
     assert "c takes no part: Unraid's settings exclude c." in explain(plan)
+
+
+def test_a_plan_that_a_floor_forbids_says_so_and_does_not_blame_the_units() -> None:
+    inventory = array([("a", 100 * GB, [GB] * 90), ("b", 100 * GB, [GB] * 10)])
+    constraints = Constraints(shares=(ShareRule(share="films", floor_bytes=95 * GB),))
+
+    plan = make_plan(inventory, Selection(), constraints)
+
+    assert plan.moves == ()
+    assert plan.coarseness.endswith("no unit of the fullest disk may go anywhere that has room for it")
+    assert {left.reason for left in plan.left_behind} == {"no disk would keep the 95.0 GB free that its share wants"}

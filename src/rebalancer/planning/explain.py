@@ -14,6 +14,7 @@ from rebalancer.planning.situation import Situation, Step, spread_of
 from rebalancer.quantities import format_size
 
 _RULE = "goal"
+_SMALLEST = 1000  # units that are tried
 
 
 def explain_limit(situation: Situation, beyond: Sequence[Step], remainder: Remainder) -> None:
@@ -65,10 +66,23 @@ def coarseness(board: Board) -> str:
         return (
             f"no plan can do better than {least:.2f} points: full disks, rules and units that must stay set the limit"
         )
+    if not _can_move(board):
+        return (
+            f"{reached:.2f} points is the best found: no unit of the fullest disk may go anywhere that has room for it"
+        )
     largest = max((stock.sizes[-1] for stock in situation.stocks if stock.sizes), default=0)
     return (
         f"{reached:.2f} points is the best found: the units, up to {format_size(largest)} each, are too coarse for less"
     )
+
+
+def _can_move(board: Board) -> bool:
+    """Say whether a small unit of the fullest disk finds a disk that may hold it and has room."""
+    disks = range(len(board.used))
+    fullest = max(disks, key=board.level)
+    gone = {step.unit for step in board.steps if step.source == fullest}
+    units = [unit for unit in range(len(board.situation.stocks[fullest].units)) if unit not in gone][:_SMALLEST]
+    return any(board.allows(Step(fullest, unit, disk)) for unit in units for disk in disks if disk != fullest)
 
 
 def _add_disk(board: Board, disk: int, reason: str, remainder: Remainder) -> None:
@@ -82,9 +96,17 @@ def _reasons(board: Board, disk: int, excess: int, ceilings: Sequence[int]) -> C
     space = max((min(board.room[other], ceilings[other] - board.used[other]) for other in others), default=0)
     name = display(board.situation.disks[disk].name)
 
+    def wants_more(unit: Unit) -> bool:
+        """Say whether every disk that has room for a unit would be left with less free space than its share wants."""
+        fitting = [other for other in others if cost_of(unit) <= board.room[other]]
+        return all(board.situation.need_of(unit, other) > board.room[other] for other in fitting)
+
     def reason(unit: Unit) -> str:
         if not others:
             return "no other disk may receive it"
+        if cost_of(unit) <= room and board.situation.floors and wants_more(unit):
+            least = format_size(min(board.situation.floor_of(unit, other) for other in others))
+            return f"no disk would keep the {least} free that its share wants"
         if cost_of(unit) > room:
             most = format_size(max(0, room))
             return (

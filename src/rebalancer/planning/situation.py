@@ -43,10 +43,12 @@ class Situation:
 
     def need(self, source: int, unit: int, destination: int) -> int:
         """Return the room above the reserve that a disk must have to take a unit."""
-        one = self.stocks[source].units[unit]
+        return self.need_of(self.stocks[source].units[unit], destination)
+
+    def need_of(self, unit: Unit, destination: int) -> int:
         if not self.floors:
-            return cost_of(one)
-        return cost_of(one) + max(0, self.floor_of(one, destination) - self.disks[destination].reserve)
+            return cost_of(unit)
+        return cost_of(unit) + max(0, self.floor_of(unit, destination) - self.disks[destination].reserve)
 
     def floor_of(self, unit: Unit, destination: int) -> int:
         """Return the bytes that the shares of a unit want free on a disk after its arrival."""
