@@ -337,3 +337,10 @@ def loop_devices() -> str:
     command = ["losetup", "--all", "--output", "BACK-FILE", "--noheadings"]
     environment = os.environ | {"PATH": needs.PLACES}
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+@pytest.mark.xdist_group("itself")
+def test_tests_of_a_group_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist tells a group by the end of the test's name, which not every pytest lets it change."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@itself")
