@@ -1,6 +1,5 @@
 """Holds work while Unraid's array is not started normally, is being stopped, or says nothing of itself."""
 
-from rebalancer.array.unraid.state import array_state, is_unraid_host
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 
@@ -11,9 +10,9 @@ class ArrayStateGuard:
     name = "array-state"
 
     def look(self, moment: Moment) -> Hold | None:
-        if not is_unraid_host(moment.root):
+        if not moment.is_unraid:
             return None
-        state = array_state(moment.root)
+        state = moment.array
         if state.is_stopping:
             return Hold(guard=self.name, reason="the array is being stopped", about="stopping")
         return Hold(guard=self.name, reason=state.objection) if state.objection else None

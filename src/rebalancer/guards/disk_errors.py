@@ -1,9 +1,8 @@
 """Holds work while a disk of the array is not well, and ends it when a disk has new errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from rebalancer.array.unraid.heat import DiskHealth, array_disks
-from rebalancer.array.unraid.state import is_unraid_host
+from rebalancer.array.unraid.heat import DiskHealth
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 
@@ -20,9 +19,9 @@ class DiskErrorsGuard:
         self._errors_before: dict[str, int] = {}  # as first seen, by the name of the disk
 
     def look(self, moment: Moment) -> Hold | None:
-        if not is_unraid_host(moment.root):
+        if not moment.is_unraid:
             return None
-        disks = array_disks(moment.root)
+        disks = moment.array_disks
         if not disks:
             return Hold(guard=self.name, reason="how the disks are cannot be read from disks.ini", about="unknown")
         new_errors = dict(self._new_errors(disks))
@@ -36,7 +35,7 @@ class DiskErrorsGuard:
             ends_work=bool(new_errors),
         )
 
-    def _new_errors(self, disks: dict[str, DiskHealth]) -> Iterator[tuple[str, str]]:
+    def _new_errors(self, disks: Mapping[str, DiskHealth]) -> Iterator[tuple[str, str]]:
         for disk in disks.values():
             if disk.errors is None:
                 continue

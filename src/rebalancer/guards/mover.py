@@ -3,7 +3,6 @@
 from contextlib import suppress
 from pathlib import Path
 
-from rebalancer.array.unraid.state import array_state, is_unraid_host
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 from rebalancer.guards.processes import Process, Processes
@@ -19,12 +18,12 @@ class MoverGuard:
     name = "mover"
 
     def look(self, moment: Moment) -> Hold | None:
-        if not is_unraid_host(moment.root):
+        if not moment.is_unraid:
             return None
         reason = (
             _by_pid_file(moment.root / PID_FILE, moment.others)
             or _by_process(moment.others)
-            or ("the mover runs (var.ini: shareMoverActive)" if array_state(moment.root).is_mover_active else "")
+            or ("the mover runs (var.ini: shareMoverActive)" if moment.array.is_mover_active else "")
         )
         return Hold(guard=self.name, reason=reason, about=reason.partition(" (")[0]) if reason else None
 

@@ -1,6 +1,6 @@
 """Holds work while a check, rebuild, sync or clear of the array runs or is paused, or when nothing tells."""
 
-from rebalancer.array.unraid.state import Activity, ParityOperation, array_state, is_unraid_host
+from rebalancer.array.unraid.state import Activity, ParityOperation
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 from rebalancer.quantities import format_size
@@ -12,9 +12,9 @@ class ParityGuard:
     name = "parity"
 
     def look(self, moment: Moment) -> Hold | None:
-        if not is_unraid_host(moment.root):
+        if not moment.is_unraid:
             return None
-        operation = array_state(moment.root).parity
+        operation = moment.array.parity
         if operation.activity is Activity.NONE:
             return None
         about = f"{operation.action} {operation.activity.value}"

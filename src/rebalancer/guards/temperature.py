@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from rebalancer.array.unraid.heat import DiskHealth, array_disks
-from rebalancer.array.unraid.state import is_unraid_host
+from rebalancer.array.unraid.heat import DiskHealth
 from rebalancer.guards.guard import Moment
 from rebalancer.guards.hold import Hold
 
@@ -23,13 +22,11 @@ class TemperatureGuard:
         self._hot: set[str] = set()
 
     def look(self, moment: Moment) -> Hold | None:
-        if not is_unraid_host(moment.root):
+        if not moment.is_unraid:
             return None
         at_work = {Path(disk.path) for disk in moment.disks}
         looked_at = [
-            disk
-            for disk in array_disks(moment.root).values()
-            if disk.is_parity or moment.root / "mnt" / disk.name in at_work
+            disk for disk in moment.array_disks.values() if disk.is_parity or moment.root / "mnt" / disk.name in at_work
         ]
         hot = {disk.name: said for disk in looked_at if (said := self._judge(disk))}
         return Hold(guard=self.name, reason="; ".join(hot.values()), about=_listed(hot)) if hot else None
