@@ -31,11 +31,12 @@ def tighten(layout: Layout, limits: Limits, is_over: Patience) -> None:
     One or two units go home, none, one, two or three smaller ones leave in their place. With n units at home that
     takes about n steps for each, as the sums of pairs are walked from both ends.
     """
-    if len(_pairs(layout)) > _PAIRS:
+    pairs = _pairs(layout)  # a cover exchanges units of a pair and makes no new one
+    if len(pairs) > _PAIRS:
         return
     for _ in range(_PASSES):
         has_gained = False
-        for home, disk in _pairs(layout):
+        for home, disk in pairs:
             cover = max(_covers(layout, limits, home, disk), default=None)
             if is_over():
                 return
