@@ -5,6 +5,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from rebalancer import proc
+
 TOKEN = "REBALANCER_EXECUTION_TOKEN"  # noqa: S105 - the variable's name, not a secret
 
 _PROC = Path("/proc")
@@ -35,11 +37,10 @@ def namespace_of(pid: int | str) -> int:
 def facts_of(pid: int) -> Facts | None:
     """Return what is known of a process; None when there is none of that number."""
     try:
-        text = (_PROC / str(pid) / "stat").read_bytes()
+        fields = proc.stat_of(pid)
         uid = os.stat(f"/proc/{pid}").st_uid
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text[text.rindex(b")") + 2 :].split()  # the command's name before it may hold ``)`` and spaces
     return Facts(
         pid=pid,
         parent=int(fields[1]),
@@ -52,7 +53,7 @@ def facts_of(pid: int) -> Facts | None:
 
 def everybody() -> dict[int, Facts]:
     """Return every process by its number."""
-    found = (facts_of(int(name)) for name in os.listdir(_PROC) if name.isdecimal())
+    found = map(facts_of, proc.numbers())
     return {facts.pid: facts for facts in found if facts is not None}
 
 

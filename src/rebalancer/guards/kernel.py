@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from rebalancer import proc
+
 
 def text(root: Path, name: str) -> str | None:
     """Return a file of /proc; that of this machine when none is listed below the root, None when it cannot be read."""
@@ -28,8 +30,7 @@ def bytes_of(processes: Iterable[int]) -> dict[int, tuple[int, int]]:
 
 def _ticks(process: int) -> int | None:
     try:
-        stat = Path(f"/proc/{process}/stat").read_bytes()
-        fields = stat[stat.rindex(b")") + 2 :].split()  # the command's name before it may hold ``)`` and spaces
+        fields = proc.stat_of(process)
         return int(fields[11]) + int(fields[12])
     except (OSError, ValueError, IndexError):
         return None

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from rebalancer import proc
+
 
 def own_processes() -> frozenset[int]:
     """Return this process and everything that descends from it; a worker counts though its session is its own."""
@@ -35,12 +37,4 @@ def _children(process: int) -> Iterable[int]:
 
 def _children_by_parent(process: int) -> Iterable[int]:
     """Return the same by asking every process for its parent, for a kernel without CONFIG_PROC_CHILDREN."""
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _parent(name) == process]
-
-
-def _parent(process: str) -> int:
-    try:
-        stat = Path(f"/proc/{process}/stat").read_bytes()
-        return int(stat[stat.rindex(b")") + 2 :].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+    return [number for number in proc.numbers() if proc.parent_of(number) == process]

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
+from rebalancer import proc
+
 _INTERPRETERS = re.compile(r"(?:ba|da|a|z|k|tc)?sh|busybox|python[\d.]*|perl[\d.]*|php[\d.]*|node|ruby[\d.]*")
 _FIRST_KERNEL_THREAD = 2  # kthreadd, which only the machine's own PID namespace shows
 
@@ -34,12 +36,7 @@ class Process:
     @property
     def parent(self) -> int:
         """The number of the process that started it; 0 when it has ended."""
-        try:
-            with open(f"/proc/{self.pid}/stat", "rb") as file:
-                text = file.read()
-        except OSError:
-            return 0
-        return int(text[text.rindex(b")") + 2 :].split()[1])
+        return proc.parent_of(self.pid)
 
 
 @dataclass(eq=False)
@@ -63,8 +60,7 @@ class Processes:
 
     @cached_property
     def _all(self) -> dict[int, Process]:
-        numbers = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
-        found = (_process(pid) for pid in numbers if pid not in self.own)
+        found = (_process(pid) for pid in sorted(proc.numbers()) if pid not in self.own)
         return {process.pid: process for process in found if process is not None}
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from rebalancer import names
+from rebalancer import names, proc
 from rebalancer.inventory import loop_devices, mount_views
 from rebalancer.inventory.mount_views import View, Views
 
@@ -86,7 +86,7 @@ def users(devices: Collection[str], *, spared: Container[int] = ()) -> list[User
     dead server cannot hold anything up. Processes that end meanwhile, or that belong to others, are passed over.
     """
     sweep = _Sweep(devices)
-    for process in sorted(_processes(), reverse=True):
+    for process in sorted(proc.numbers(), reverse=True):
         if process not in spared:
             sweep.look_into(process)
     return list(dict.fromkeys(sweep.found()))
@@ -109,7 +109,7 @@ def images(devices: Collection[str]) -> list[User]:
 
 def mapping(identity: Identity, *, spared: Container[int] = ()) -> Iterator[User]:
     """Yield who runs a file or has it mapped into memory, also after it was closed (proc_pid_maps(5))."""
-    for process in sorted(_processes()):
+    for process in sorted(proc.numbers()):
         with suppress(OSError):
             if process not in spared and _maps(process, identity):
                 yield User(identity, Use.MAPPED, is_writing=False, command=_command(process), process=process)
@@ -210,10 +210,6 @@ def _maps(process: int, identity: Identity) -> bool:
             if (status.st_dev, status.st_ino) == identity:
                 return True
     return False
-
-
-def _processes() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
 
 
 def _flags_and_mount(information: str) -> tuple[int, int]:
