@@ -8,13 +8,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from rebalancer import quantities
-from rebalancer.cli.options import Decorator, parsed
-from rebalancer.cli.selecting import is_typed
+from rebalancer.cli.options import Command, Decorator, only_typed, parsed
 from rebalancer.errors import UsageError
 from rebalancer.guards.options import NAMES as GUARDS
 from rebalancer.guards.options import GuardOptions
-
-Command = Callable[..., Any]
 
 NAMES = GuardOptions.__struct_fields__  # every option is named after its field; --ignore-guard sets ``ignored``
 
@@ -31,17 +28,7 @@ def guard_options(command: Command) -> Command:
 
 def guard_changes(command: Command) -> Command:
     """Add the same options to a command, which receives as ``guards`` only those that were typed, by field."""
-
-    @functools.wraps(command)
-    def with_changes(*arguments: Any, **options: Any) -> Any:
-        context = click.get_current_context()
-        chosen = {name: options.pop(name) for name in NAMES}
-        typed = {name: value for name, value in chosen.items() if is_typed(context, name)}
-        return command(*arguments, guards=typed, **options)
-
-    for option in reversed(_OPTIONS):
-        with_changes = option(with_changes)
-    return with_changes
+    return only_typed(command, _OPTIONS, fields=NAMES, argument="guards")
 
 
 def _guard(text: str, *, field: str) -> str:

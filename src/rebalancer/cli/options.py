@@ -1,11 +1,13 @@
 """The global options, accepted before the subcommand, after it, or both; and how options are read at all."""
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from rebalancer import names
 from rebalancer.cli.session import Session
@@ -14,6 +16,7 @@ from rebalancer.version import VERSION
 
 C = TypeVar("C", bound=Callable[..., Any] | click.Command)
 Decorator = Callable[[Any], Any]
+Command = Callable[..., Any]
 
 
 def global_options(command: C) -> C:
@@ -34,6 +37,30 @@ def parsed(parse: Callable[..., Any]) -> Callable[[click.Context, click.Paramete
         return parse(value, field=option_name(parameter))
 
     return read
+
+
+def is_typed(context: click.Context, name: str) -> bool:
+    """Return whether the option of that name was typed on the command line."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def take_typed(options: dict[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    """Take these options out of all of a command; return those that were typed."""
+    context = click.get_current_context()
+    taken = {name: options.pop(name) for name in fields}
+    return {name: value for name, value in taken.items() if is_typed(context, name)}
+
+
+def only_typed(command: Command, added: Sequence[Decorator], *, fields: Iterable[str], argument: str) -> Command:
+    """Add options to a command, which receives as one argument those that were typed, by field."""
+
+    @functools.wraps(command)
+    def with_typed(*arguments: Any, **options: Any) -> Any:
+        return command(*arguments, **{argument: take_typed(options, fields)}, **options)
+
+    for option in reversed(added):
+        with_typed = option(with_typed)
+    return with_typed
 
 
 def option_name(parameter: click.Parameter) -> str:

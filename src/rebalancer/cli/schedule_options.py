@@ -10,8 +10,8 @@ import click
 
 from rebalancer import quantities
 from rebalancer.cli.guard_options import guard_changes
-from rebalancer.cli.options import Decorator, parsed
-from rebalancer.cli.selecting import is_typed, selection_changes
+from rebalancer.cli.options import Command, Decorator, parsed, take_typed
+from rebalancer.cli.selecting import selection_changes
 from rebalancer.cli.session import Session
 from rebalancer.errors import UsageError
 from rebalancer.guards.options import GuardOptions
@@ -19,8 +19,6 @@ from rebalancer.planning.selection import Selection
 from rebalancer.schedules import hours, templates, validation
 from rebalancer.schedules.expression import parse_expression
 from rebalancer.schedules.schedule import Missed, Overlap, Schedule
-
-Command = Callable[..., Any]
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # in cron's order
@@ -93,8 +91,7 @@ def schedule_options(command: Command) -> Command:
     @functools.wraps(command)
     def with_changes(*arguments: Any, selection: dict[str, Any], guards: dict[str, Any], **options: Any) -> Any:
         context = click.get_current_context()
-        chosen = {name: options.pop(name) for name in _FIELDS}
-        values = {name: value for name, value in chosen.items() if is_typed(context, name)}
+        values = take_typed(options, _FIELDS)
         timing = {name: options.pop(name) for name in ("cron", "template", "at", "on")}
         reset = options.pop("reset", ())
         changes = Changes(values=values, selection=selection, guards=guards, reset=reset, **timing)

@@ -7,14 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from rebalancer import names, quantities
-from rebalancer.cli.options import Decorator, disk, option_name, parsed
+from rebalancer.cli.options import Command, Decorator, disk, is_typed, only_typed, option_name, parsed
 from rebalancer.errors import UsageError
 from rebalancer.planning.selection import Selection, Strategy, Verification
-
-Command = Callable[..., Any]
 
 DEEPEST_UNIT = 64
 NAMES = frozenset(Selection.__struct_fields__)  # every option of the selection is named after its field
@@ -38,17 +35,7 @@ def selection_changes(command: Command) -> Command:
 
     What was there before decides the rest, so they are checked against each other where both come together.
     """
-
-    @functools.wraps(command)
-    def with_changes(*arguments: Any, **options: Any) -> Any:
-        context = click.get_current_context()
-        chosen = {name: options.pop(name) for name in NAMES}
-        typed = {name: value for name, value in chosen.items() if is_typed(context, name)}
-        return command(*arguments, selection=typed, **options)
-
-    for option in reversed(_OPTIONS):
-        with_changes = option(with_changes)
-    return with_changes
+    return only_typed(command, _OPTIONS, fields=NAMES, argument="selection")
 
 
 def build(options: Mapping[str, Any]) -> Selection:
@@ -82,11 +69,6 @@ def typed_option(context: click.Context, parameters: Collection[str]) -> str:
         if name in parameters and is_typed(context, name):
             return option_name(parameter)
     return ""
-
-
-def is_typed(context: click.Context, name: str) -> bool:
-    """Return whether the option of that name was typed on the command line."""
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _strategy(text: str, *, field: str) -> Strategy:  # noqa: ARG001 - click has checked the words
