@@ -15,11 +15,11 @@ import rebalancer
 from acceptance.sample_lab import Scene
 from lab import MakeDisk, MountPool, RunProgram, StartProgram
 from lab.disks import unmount
+from lab.processes import HOLD
 
 MIB = 2**20
 COMMAND = Path("/proc/self/comm").read_text().strip()
 EVACUATE = ("--strategy=evacuate", "--from=disk1")
-HOLD = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print('ready', flush=True); sys.stdin.read()"
 
 LOOK = """
 import json, os, sys, time
@@ -32,14 +32,14 @@ from rebalancer.guards.memory import MemoryGuard
 from rebalancer.guards.own import own_processes
 from rebalancer.guards.processor import ProcessorGuard
 from rebalancer.guards.streams import StreamsGuard
-from rebalancer.inventory import open_files
+from rebalancer.inventory import mount_views, open_files
 import msgspec
 disks = msgspec.json.decode(sys.argv[1], type=tuple[Disk, ...])
 guards = [ProcessorGuard(0.001), MemoryGuard(2**62), DiskActivityGuard(2**62), StreamsGuard(0)]
 for at in (0.0, 20.0):
     moment = Moment(at=at, root=Path("/"), disks=disks, own=own_processes())
     told = [hold.reason for guard in guards if (hold := guard.look(moment)) is not None]
-told += [image.words for image in open_files.images({open_files.device_name(disk.device) for disk in disks})]
+told += [image.words for image in open_files.images({mount_views.device_name(disk.device) for disk in disks})]
 print(json.dumps(told))
 """
 

@@ -15,6 +15,7 @@ class Mount:
 
     mount_id: int
     device: int
+    root: str  # the folder of the file system that is shown there; surrogate-escaped
     point: Path  # surrogate-escaped
     options: frozenset[str]  # of the mount
     filesystem: str
@@ -71,6 +72,7 @@ def _parse_line(line: bytes, root: Path) -> Mount | None:
         return Mount(
             mount_id=int(fields[0]),
             device=os.makedev(int(major), int(minor)),
+            root=_unescape(fields[3]),
             point=_below(root, Path(_unescape(fields[4]))),
             options=_options(fields[5]),
             filesystem=_unescape(fields[end + 1]),

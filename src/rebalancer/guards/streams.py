@@ -25,7 +25,7 @@ class _Ground:
 
     def path_of(self, user: User) -> str | None:
         """Return the path of a file below the disk; None when it is on no part of it."""
-        if open_files.device_name(user.identity[0]) not in self.devices:
+        if mount_views.device_name(user.identity[0]) not in self.devices:
             return None
         if not self.folder:
             return user.path
@@ -102,5 +102,5 @@ def _grounds(disks: Sequence[Disk]) -> list[_Ground]:
 def _ground(disk: Disk, rows: Rows) -> _Ground:
     row = mount_views.over(rows, os.path.normpath(disk.path))
     if row is None:
-        return _Ground(frozenset({open_files.device_name(disk.device)}), "")
-    return _Ground(frozenset({open_files.device_name(disk.device), row.device}), row.path_of(disk.path))
+        return _Ground(frozenset({mount_views.device_name(disk.device)}), "")
+    return _Ground(frozenset({mount_views.device_name(disk.device), row.device}), row.path_of(disk.path))

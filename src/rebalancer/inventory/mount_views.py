@@ -1,11 +1,13 @@
 """Where mounts are as each process sees them: a mount id, and a path, mean something in one mount namespace only."""
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-_OCTAL = re.compile(r"\\([0-7]{3})")  # how proc_pid_mountinfo(5) writes blanks and line breaks
+from rebalancer.array import mounts
+from rebalancer.array.mounts import Mount
+
 _POOLS = frozenset({"fuse.mergerfs", "fuse.shfs"})  # unions of disks; shfs is Unraid's /mnt/user
 
 
@@ -37,10 +39,15 @@ class View:
     beginnings: tuple[str, ...]
 
 
+def device_name(device: int) -> str:
+    """Return a device as /proc writes it: ``major:minor``."""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
 def read(process: int | str) -> Rows:
     """Return all mounts that a process sees. Raises OSError when it is gone or not ours to look at."""
-    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        return dict(row for line in file if (row := _parse(line)) is not None)
+    found = mounts.parse(Path(f"/proc/{process}/mountinfo").read_bytes())
+    return {mount.mount_id: _row(mount) for mount in found}
 
 
 def over(rows: Rows, path: str) -> Row | None:
@@ -68,17 +75,5 @@ class Views:
         return self._views[key]
 
 
-def _parse(line: str) -> tuple[int, Row] | None:
-    fields = line.rstrip("\n").split(" ")
-    try:
-        end = fields.index("-", 6)  # optional fields end with a lone hyphen
-        row = Row(fields[2], _unescape(fields[3]), _unescape(fields[4]), fields[end + 1] in _POOLS)
-        return int(fields[0]), row
-    except (ValueError, IndexError):
-        return None
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+def _row(mount: Mount) -> Row:
+    return Row(device_name(mount.device), mount.root, str(mount.point), mount.filesystem in _POOLS)

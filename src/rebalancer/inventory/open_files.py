@@ -14,7 +14,7 @@ from enum import Enum
 
 from rebalancer import names, proc
 from rebalancer.inventory import loop_devices, mount_views
-from rebalancer.inventory.mount_views import View, Views
+from rebalancer.inventory.mount_views import View, Views, device_name
 
 Identity = tuple[int, int]  # st_dev, st_ino
 Writers = dict[Identity, str]  # a sentence naming the process
@@ -73,10 +73,6 @@ def devices_of(root: int) -> set[str]:
         if (row := mount_views.read("self").get(mount_id)) is not None:
             found.add(row.device)
     return found
-
-
-def device_name(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def users(devices: Collection[str], *, spared: Container[int] = ()) -> list[User]:
