@@ -1,5 +1,6 @@
 """Who has a file open, told from the outside: processes, loop devices, programs that run, users of a pool."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -10,21 +11,11 @@ from pathlib import Path
 import pytest
 
 from lab import MakeDisk, MountPool
+from lab.processes import HOLD, MAP
 from rebalancer.inventory import mount_views, open_files
 from rebalancer.inventory.open_files import Identity, Use, User
 
 COMMAND = Path("/proc/self/comm").read_text().strip()
-HOLD = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print('ready', flush=True); sys.stdin.read()"
-MAP = """
-import ctypes, os, sys
-map = ctypes.CDLL(None).mmap
-map.restype, map.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
-fd = os.open(sys.argv[1], os.O_RDONLY)
-assert map(None, 4096, 1, 2, fd, 0) not in (None, 2**64 - 1)
-os.close(fd)
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 
 @contextmanager
@@ -100,7 +91,9 @@ def test_a_process_below_a_root_of_its_own_is_seen(make_disk: MakeDisk) -> None:
 def test_a_mapped_file_is_found_though_it_was_closed(make_disk: MakeDisk) -> None:
     for file_system in ("ext4", "btrfs"):
         path = written(make_disk(file_system, 128, file_system) / "s/library")
-        with somebody(sys.executable, "-c", MAP, path) as pid:
+        with somebody(
+            sys.executable, "-c", MAP, path, *map(str, (os.O_RDONLY, mmap.PROT_READ, mmap.MAP_PRIVATE))
+        ) as pid:
             found = [user.words for user in open_files.mapping(identity(path))]
             assert users_of(path) == []
         assert found == [f"mapped into memory by {COMMAND}, pid {pid}"]

@@ -39,6 +39,21 @@ while True:
     signal.pause()
 """
 
+#: has a file open: path and flags of open(2)
+HOLD = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print('ready', flush=True); sys.stdin.read()"
+#: has a file mapped and no longer open: path, flags of open(2), protection and kind of mmap(2)
+MAP = """
+import ctypes, os, sys
+map = ctypes.CDLL(None).mmap
+map.restype, map.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+flags, protection, kind = [int(number) for number in sys.argv[2:]]
+fd = os.open(sys.argv[1], flags)
+assert map(None, 4096, protection, kind, fd, 0) not in (None, 2**64 - 1)
+os.close(fd)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
 
 @dataclass(frozen=True)
 class Canary:

@@ -1,5 +1,6 @@
 """What stays where it is, with its reason, while everything else of its unit moves."""
 
+import mmap
 import os
 import stat
 import subprocess
@@ -13,20 +14,11 @@ import pytest
 
 import lab
 from lab import MakeDisk
+from lab.processes import HOLD, MAP
 from transfer.bench import Bench, Outcome, another_process, own_names, wait_until
 
 MIB = 2**20
-HOLD = "import os, sys; fd = os.open(sys.argv[1], int(sys.argv[2])); print(1); sys.stdin.read()"
-MAP = """
-import ctypes, os, sys
-map = ctypes.CDLL(None).mmap
-map.restype, map.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
-fd = os.open(sys.argv[1], os.O_RDWR)
-assert map(None, 4096, 3, 1, fd, 0) not in (None, 2**64 - 1)
-os.close(fd)
-print(1)
-sys.stdin.read()
-"""
+WRITABLE = (os.O_RDWR, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED)
 LOOK_AGAIN_AND_AGAIN = """
 import os, sys, time
 print(1)
@@ -92,7 +84,7 @@ def test_a_file_that_another_process_has_open_for_writing_stays(bench: Bench, di
 def test_a_file_with_a_shared_writable_mapping_stays_though_it_was_closed(
     bench: Bench, disks: tuple[Path, Path]
 ) -> None:
-    with another_process(MAP, disks[0] / "s/u/it"):
+    with another_process(MAP, disks[0] / "s/u/it", *map(str, WRITABLE)):
         outcome = bench.move("s/u", *disks)
 
     assert_only_it_stays(outcome, disks, reason="in use")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lab import MakeDisk, MountPool
+from lab.processes import HOLD
 from transfer.bench import Bench, another_process
 
 MIB = 2**20
 COMMAND = Path("/proc/self/comm").read_text().strip()
-HOLD = "import os, sys; print(os.open(sys.argv[1], int(sys.argv[2]))); sys.stdin.read()"
 HOLD_MANY = "import os, sys; held = [open(path) for path in sys.argv[1:]]; print(1); sys.stdin.read()"
 
 
