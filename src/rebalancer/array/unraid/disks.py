@@ -1,6 +1,5 @@
 """The data disks of an Unraid array, as emhttpd describes them; what is unknown is never taken for good."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +8,10 @@ from rebalancer.array.disk import DiskStatus
 from rebalancer.array.unraid.array_wide import ArrayWide, array_wide
 from rebalancer.array.unraid.ini import STATE, read, read_flat
 from rebalancer.array.unraid.state import objection_of
+from rebalancer.array.unraid.values import DISK_NAME, is_empty_slot
 
-_DISK_NAME = re.compile(r"disk([1-9]|[12]\d)", re.ASCII)
 _DISK_KEYS = frozenset({"name", "device", "status", "type", "color", "fsStatus", "fsMountpoint"})
 _ARRAY_KEYS = frozenset({"mdState", "fsState", "startMode"})
-_EMPTY_SLOT = frozenset({"DISK_NP", "DISK_NP_DSBL"})
 _EMULATED = frozenset({"DISK_DSBL", "DISK_NP_MISSING", "DISK_WRONG", "DISK_DSBL_NEW"})
 
 
@@ -50,9 +48,9 @@ def _held_out(disk: Candidate, wide: ArrayWide) -> Candidate:
 
 def _candidate(section: str, values: dict[str, str], root: Path, array_objection: str) -> Candidate | None:
     name = values.get("name", section)
-    if not _DISK_NAME.fullmatch(name) or values.get("type", "Data") != "Data":
+    if not DISK_NAME.fullmatch(name) or values.get("type", "Data") != "Data":
         return None
-    if not values.get("device") and values.get("status") in _EMPTY_SLOT:
+    if is_empty_slot(values):
         return None
     status, reason = _judge(name, values)
     if array_objection and status is not DiskStatus.DISABLED:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebalancer.array.unraid.ini import CONFIG, STATE, Sections, parse, read
+from rebalancer.array.unraid.values import is_empty_slot, number
 
 _DISK_KEYS = frozenset(
     {"name", "type", "device", "id", "temp", "spundown", "rotational", "status", "color", "numErrors"}
@@ -15,7 +16,6 @@ _DISPLAY_KEYS = frozenset({"hot", "max", "hotssd", "maxssd"})
 _FACTORY = {"hot": 45, "max": 55, "hotssd": 60, "maxssd": 70}  # degrees Celsius
 _HOTTEST = 120  # a sensor that says more says nothing (webgui, monitor)
 _ARRAY_TYPES = frozenset({"Data", "Parity"})
-_EMPTY_SLOT = frozenset({"DISK_NP", "DISK_NP_DSBL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,10 @@ def array_disks(root: Path) -> dict[str, DiskHealth]:
     overrides, display = _configuration(root / _OVERRIDES, {"hotTemp", "maxTemp"}), _display(root)
     found: dict[str, DiskHealth] = {}
     for section, values in read(root / STATE / "disks.ini", _DISK_KEYS).items():
-        if values.get("type") in _ARRAY_TYPES and not _is_empty_slot(values):
+        if values.get("type") in _ARRAY_TYPES and not is_empty_slot(values):
             name = values.get("name", section)
             found[name] = _health(name, values, overrides.get(values.get("id", ""), {}), display)
     return found
-
-
-def _is_empty_slot(values: dict[str, str]) -> bool:
-    """Absent parity is DISK_NP_DSBL, which is normal; a disk that is missed is DISK_NP_MISSING, which is not."""
-    return not values.get("device") and values.get("status") in _EMPTY_SLOT
 
 
 def _health(name: str, values: dict[str, str], override: dict[str, str], display: dict[str, int]) -> DiskHealth:
@@ -72,20 +67,20 @@ def _health(name: str, values: dict[str, str], override: dict[str, str], display
         maximum=_limit(override.get("maxTemp", ""), display[f"max{kind}"]),
         status=values.get("status", ""),
         color=values.get("color", ""),
-        errors=_number(values.get("numErrors", "")),
+        errors=number(values.get("numErrors", "")),
     )
 
 
 def _limit(own: str, general: int) -> int | None:
     """Return a disk's own limit, else the general one; 0 switches a limit off."""
-    number = _number(own)
-    return (general if number is None else number) or None
+    limit = number(own)
+    return (general if limit is None else limit) or None
 
 
 def _temperature(text: str) -> int | None:
     """Return what the sensor says; ``*`` is unknown, and so is what no disk would survive."""
-    number = _number(text)
-    return number if number is not None and 0 < number <= _HOTTEST else None
+    degrees = number(text)
+    return degrees if degrees is not None and 0 < degrees <= _HOTTEST else None
 
 
 def _display(root: Path) -> dict[str, int]:
@@ -93,8 +88,8 @@ def _display(root: Path) -> dict[str, int]:
     limits = dict(_FACTORY)
     for path in (_SHIPPED, _CHOSEN):
         for key, text in _configuration(root / path, _DISPLAY_KEYS).get("display", {}).items():
-            number = _number(text)
-            limits[key] = limits[key] if number is None else number
+            limit = number(text)
+            limits[key] = limits[key] if limit is None else limit
     return limits
 
 
@@ -104,7 +99,3 @@ def _configuration(path: Path, wanted: frozenset[str] | set[str]) -> Sections:
         return parse(path.read_bytes().decode("utf-8", "replace"), frozenset(wanted))
     except OSError:
         return {}
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None

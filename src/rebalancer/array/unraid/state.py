@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from rebalancer.array.unraid.ini import STATE, read_flat
+from rebalancer.array.unraid.values import number
 
 MDSTAT = "proc/mdstat"  # Unraid's driver writes key=value there, unlike the md driver of other kernels
 _MARKS = (STATE, "etc/unraid-version")
@@ -94,7 +95,7 @@ def _mdstat(root: Path) -> dict[str, str]:
 def _parity(fresh: dict[str, str], said: dict[str, str]) -> ParityOperation:
     """Judge by the driver's own words, and by emhttpd's, which are older, only where there are none."""
     for values in (fresh, said):
-        position, resync = _number(values, "mdResyncPos"), _number(values, "mdResync")
+        position, resync = number(values.get("mdResyncPos", "")), number(values.get("mdResync", ""))
         if position is not None and resync is not None:
             return _operation(values, position=position, resync=resync)
     return ParityOperation(Activity.UNKNOWN)
@@ -104,15 +105,10 @@ def _operation(values: dict[str, str], *, position: int, resync: int) -> ParityO
     """Tell idle, running and paused apart (md_unraid.c: a paused operation keeps its position and has no rest)."""
     if not position and not resync:
         return ParityOperation(Activity.NONE)
-    size, seconds, done = (_number(values, key) for key in ("mdResyncSize", "mdResyncDt", "mdResyncDb"))
+    size, seconds, done = (number(values.get(key, "")) for key in ("mdResyncSize", "mdResyncDt", "mdResyncDb"))
     return ParityOperation(
         activity=Activity.RUNNING if resync else Activity.PAUSED,
         action=values.get("mdResyncAction", ""),
         percent=100 * position / size if size else None,
         speed=done * _KIB // seconds if done and seconds else None,
     )
-
-
-def _number(values: dict[str, str], key: str) -> int | None:
-    text = values.get(key, "")
-    return int(text) if text.isascii() and text.isdecimal() else None

@@ -1,17 +1,32 @@
 """Values of Unraid's settings that have a form of their own: lists of disks, and space to leave free."""
 
 import re
+from collections.abc import Mapping
 
 from rebalancer.errors import UsageError
 from rebalancer.quantities import Reserve, parse_reserve
 
 DISK_NAME = re.compile(r"disk([1-9]|1\d|2[0-8])", re.ASCII)  # 28 data disks at most
 _DECIMAL = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT])B?", re.ASCII | re.IGNORECASE)
+_EMPTY_SLOT = frozenset({"DISK_NP", "DISK_NP_DSBL"})
 _KIB = 1024
 
 
 class Unclear(Exception):  # noqa: N818 - never leaves this room; it becomes the reason of a lock
     """A value that says nothing certain, in words."""
+
+
+def number(text: str) -> int | None:
+    """Return a whole number; None for anything else, such as ``*`` for what Unraid does not know."""
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def is_empty_slot(values: Mapping[str, str]) -> bool:
+    """Return whether a section of disks.ini stands for no disk.
+
+    Absent parity is DISK_NP_DSBL, which is normal; a disk that is missed is DISK_NP_MISSING, which is not.
+    """
+    return not values.get("device") and values.get("status") in _EMPTY_SLOT
 
 
 def disks_in(text: str) -> tuple[str, ...]:
