@@ -38,15 +38,18 @@ def create(stage: Stage) -> None:
 def start(stage: Stage, log: Path) -> subprocess.Popen[bytes]:
     program = on_the_flash(stage, "schedule", "run", "nightly", "--quiet")
     environment = lab.environment(stage.state) | {"PATH": f"{stage.state / 'bin'}:{PLACES}"}
-    process = subprocess.Popen(["strace", "-f", "-qq", "-o", log, "-e", f"trace={CALLS}", *program], env=environment)
+    process = subprocess.Popen(["strace", "-ff", "-qq", "-o", log, "-e", f"trace={CALLS}", *program], env=environment)
     stage.running.append(process)
     return process
 
 
 def changes(log: Path, boot: Path) -> Counter[tuple[str, str]]:
-    """Return how many files were put in place, and how many removed, by the folder of /boot that they are in."""
+    """Return how many files were put in place, and how many removed, by the folder of /boot that they are in.
+
+    Each process has a log of its own: in a common one a call that another process interrupts is torn in two lines.
+    """
     found: Counter[tuple[str, str]] = Counter()
-    for line in log.read_text().splitlines():
+    for line in (line for each in log.parent.glob(f"{log.name}.*") for line in each.read_text().splitlines()):
         if line.endswith(")") or not (call := re.search(r"(rename|unlink|open|creat|mkdir)\w*\(", line)):
             continue
         paths = [Path(path) for path in re.findall(r'"([^"]*)"', line) if path.startswith(f"{boot}/")]
