@@ -14,7 +14,8 @@ from rebalancer.transfer.failure import ChangedError, explain_read
 
 WINDOW = 2**20  # bytes read, hashed and written at a time
 _FLUSH_EVERY = 8 * WINDOW
-_BUFFER = memoryview(mmap.mmap(-1, WINDOW))  # page-aligned, as O_DIRECT asks for
+_OWN = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a shared mapping would be one with that of a forked process
+_BUFFER = memoryview(mmap.mmap(-1, WINDOW, flags=_OWN))  # page-aligned, as O_DIRECT asks for
 _ZEROS = bytes(WINDOW)
 
 

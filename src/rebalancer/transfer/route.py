@@ -134,21 +134,23 @@ class Report:
 
     def progress(self) -> None:
         self._last = time.monotonic()
+        self.send(self.now())
+
+    def now(self) -> Progress:
+        """Return where the work stands."""
         source, destination, path, phase = self._where
-        self.send(
-            Progress(
-                moves_done=self.moves_done,
-                moves_total=self.moves_total,
-                files_moved=self.files_moved,
-                files_total=self.files_total,
-                bytes_moved=self.bytes_moved,
-                bytes_copied=self.bytes_moved + self._in_flight,
-                bytes_total=self.bytes_total,
-                source=source,
-                destination=destination,
-                path=path,
-                phase=phase,
-            )
+        return Progress(
+            moves_done=self.moves_done,
+            moves_total=self.moves_total,
+            files_moved=self.files_moved,
+            files_total=self.files_total,
+            bytes_moved=self.bytes_moved,
+            bytes_copied=self.bytes_moved + self._in_flight,
+            bytes_total=self.bytes_total,
+            source=source,
+            destination=destination,
+            path=path,
+            phase=phase,
         )
 
 
