@@ -43,10 +43,13 @@ class Worker:
 
         Raises LaneLostError when nobody can say what happened.
         """
+        operation = self.operation
+        limited = frozenset(disk.name for disk in operation.disks if disk.is_folder)
+        traffic = Traffic(operation.moves, media=operation.media, limited=limited, limit=operation.at_once)
         # what a crash left is put back by one alone: its names may be anywhere above the units
-        if only_begun or self.operation.at_once == 1 or len(self.operation.moves) == 1:
+        if only_begun or not traffic.is_ever_shared:
             return self._one_by_one(only_begun=only_begun)
-        return self._several_at_once()
+        return self._several_at_once(traffic)
 
     def _one_by_one(self, *, only_begun: bool) -> Finished:
         mover, number = Mover(self.operation, self.control, self.send), 0
@@ -85,10 +88,7 @@ class Worker:
 
     # -- several at once ----------------------------------------------------------------------------------------
 
-    def _several_at_once(self) -> Finished:
-        operation = self.operation
-        limited = frozenset(disk.name for disk in operation.disks if disk.is_folder)
-        traffic = Traffic(operation.moves, media=operation.media, limited=limited, limit=operation.at_once)
+    def _several_at_once(self, traffic: Traffic) -> Finished:
         with ExitStack() as stack:
             lanes: list[Lane] = []
             try:
