@@ -51,6 +51,11 @@ class Traffic:
         samples = islice(chain.from_iterable(kinds.values()), _SAMPLES)
         return any(self._go_together(*two) for two in combinations(samples, 2))
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are moves that have not begun."""
+        return bool(self._waiting)
+
     def begin(self) -> int | None:
         """Return the next move that may begin now, which counts as begun; None while every other must wait."""
         if len(self.under_way) >= self.limit:

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -98,14 +98,12 @@ class Worker:
                         self._hear(lane, lanes, traffic)
                     self._hand_out(traffic, lanes, stack)
             except BaseException:
-                self.control.stop(
-                    "the worker failed"
-                )  # else those who are at work would go on to the end of their moves
+                self.control.stop("the worker failed")  # else whoever is at work would go on to the end of his move
                 raise
-        return self._finished(self._together(lanes, self.nothing))
+        return self._finished(self._together(lanes))
 
     def _hand_out(self, traffic: Traffic, lanes: list[Lane], stack: ExitStack) -> None:
-        if self.control.is_stopped:
+        if self.control.is_stopped and traffic.is_waiting:
             self.stopped = self.control.cancel.reason
         while not self.stopped and (number := traffic.begin()) is not None:
             lane = next((lane for lane in lanes if lane.task is None), None)
@@ -124,19 +122,22 @@ class Worker:
             if isinstance(said, Done):
                 self._note(said.number, is_unfinished=said.is_unfinished)
                 self.known.learn(said.known)
+                self.stopped = self.stopped or said.stopped
                 traffic.end(said.number)
             lane.progress = said.progress if isinstance(said, Done) else said
-            self.send(self._together(lanes, lane.progress))
+        self.send(self._together(lanes))
 
-    def _together(self, lanes: Iterable[Lane], spoke: Progress) -> Progress:
-        """Return what all lanes did, and what the one that spoke is at."""
+    def _together(self, lanes: Sequence[Lane]) -> Progress:
+        """Return what all lanes did, and what the first that is at work is at: whoever watches sees it stay the same."""
         told = [lane.progress for lane in lanes if lane.progress is not None]
+        busy = [lane.progress for lane in lanes if lane.progress is not None and lane.task is not None]
         return structs.replace(
-            spoke,
+            (busy or told or [self.nothing])[0],
             moves_done=sum(one.moves_done for one in told),
             files_moved=sum(one.files_moved for one in told),
             bytes_moved=sum(one.bytes_moved for one in told),
             bytes_copied=sum(one.bytes_copied for one in told),
+            beside=max(0, len(busy) - 1),
         )
 
 
