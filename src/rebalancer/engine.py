@@ -48,8 +48,8 @@ from rebalancer.planning.standing import objection_to
 from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Schedule
-from rebalancer.schedules.slots import Slot, jitter_of, slot_of, zone
-from rebalancer.schedules.zones import machine_timezone
+from rebalancer.schedules.slots import Slot, jitter_of, slot_of
+from rebalancer.schedules.zones import machine_timezone, zone
 from rebalancer.settings import Settings
 from rebalancer.state import StateFolders
 from rebalancer.transfer.messages import Message
