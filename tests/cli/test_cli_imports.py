@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab import register
+from lab import RunProgram, register
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 DRAWING, HASHING, SENDING = ["rich"], ["xxhash"], ["apprise", "rebalancer.notify.courier"]
@@ -92,6 +92,15 @@ def test_history_and_statistics_load_the_index_and_nothing_else(state: Path, arg
 
     assert "sqlite3" in loaded
     assert loaded & {*RECORDS_ONLY} == set()
+
+
+def test_a_line_of_cron_that_is_not_due_loads_nothing_of_the_work(state: Path, run_program: RunProgram) -> None:
+    run_program("schedule", "create", "yearly", "--cron", "0 3 1 1 *", exit_code=0)
+
+    loaded = loaded_by(state, PROGRAM, "--quiet", "schedule", "run", "yearly", "--fired-by", "cron")
+
+    assert "rebalancer.executions.taking" in loaded
+    assert loaded & {*DRAWING, *HASHING, *SENDING, *PROCESSES, *WORK} == set()
 
 
 def test_the_worker_loads_neither_the_command_line_nor_what_its_supervisor_needs(state: Path) -> None:
