@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,8 @@ from rebalancer.transfer.recover import has_own_name_above, is_begun, recover
 from rebalancer.transfer.route import OpenDisk, Report, Route
 from rebalancer.transfer.unit import UnitMover, raise_open_limit
 from rebalancer.transfer.witness import Witness
+
+NICENESS = 10  # setpriority(2)
 
 
 class Worker:
@@ -176,6 +178,7 @@ def main(arguments: list[str]) -> int:
     control.listen()
     if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
         control.cancel.request("its supervisor is gone")
+    _make_way()
     raise_open_limit()
     os.umask(0)  # modes are set explicitly, before anybody can see a name
     send = _sender(control)
@@ -188,6 +191,20 @@ def main(arguments: list[str]) -> int:
         control.limit(operation.bandwidth_limit)
         send(Worker(operation, control, send).work(only_begun=order.only_begun))
     return 0
+
+
+def _make_way() -> None:
+    """Let everybody else go first, on processors and disks; threads started later inherit it.
+
+    In a session of its own a process is weighed by its session's niceness, not its own (sched(7), autogroup).
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with suppress(OSError):
+        linux.be_idle_on_disks()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _in_words(error: RebalancerError | OSError) -> str:
