@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rebalancer import names
+from rebalancer.array import physical
 from rebalancer.array.disk import Disk
 from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
@@ -165,6 +166,10 @@ class Route:
     verify: Verification = Verification.FULL
     min_age: int = 0
     witness: Witness = field(default_factory=Witness)
+
+    def are_apart(self) -> bool:
+        """Return whether the two disks are known to have no physical disk in common."""
+        return physical.are_apart(self.source.disk, self.destination.disk)
 
     def left(self, path: bytes, error: Exception) -> None:
         """Say that something stays, and why; what vanished does not stay."""
