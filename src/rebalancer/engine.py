@@ -13,6 +13,8 @@ from msgspec import structs
 
 from rebalancer.array.discovery import find_disks, flush
 from rebalancer.array.disk import Disk
+from rebalancer.array.medium import medium_of
+from rebalancer.array.unraid.heat import has_parity
 from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageError
@@ -45,6 +47,7 @@ from rebalancer.planning.plan import Plan
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
 from rebalancer.planning.standing import objection_to
+from rebalancer.planning.traffic import moves_at_once
 from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Schedule
@@ -330,6 +333,10 @@ class Engine:
             reserves={disk.name: max(reserve_of(disk, selection), planned.get(disk.name, 0)) for disk in disks},
             verify=selection.verify,
             bandwidth_limit=selection.bandwidth_limit,
+            at_once=moves_at_once(
+                selection.moves_at_once, has_parity=has_parity(disks, self.root), processors=os.cpu_count() or 1
+            ),
+            media={disk.name: medium_of(disk) for disk in disks},
             min_age=selection.min_age,
             root=str(self.root),
             created_at=now,

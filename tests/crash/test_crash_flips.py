@@ -18,7 +18,7 @@ import lab
 from crash.figures import Figures
 from crash.flips import Bit, any_bit, forget
 from lab import MakeDisk
-from rebalancer.array.physical import are_apart
+from rebalancer.array.medium import medium_of
 from rebalancer.planning.selection import Verification
 from rebalancer.transfer import sides
 from transfer.bench import Bench, Worked, disks_at, ended, own_names, wait_until
@@ -204,7 +204,8 @@ def test_no_wrong_file_is_accepted_when_both_sides_are_read_at_once(tmp_path: Pa
     with ExitStack() as stack:
         source = stack.enter_context(lab.disk(make_disk("tmpfs", 80, "memory1") / "disk1", "ext4", 64))
         destination = stack.enter_context(lab.disk(make_disk("tmpfs", 320, "memory2") / "disk2", "xfs", 300))
-        assert are_apart(*disks_at(source, destination))
+        one, other = (medium_of(disk) for disk in disks_at(source, destination))
+        assert not one.spindles & other.spindles
         flips = Flips(Bench(tmp_path), source, destination, size=sides.WORTH_A_THREAD + 5)
 
         for fault in Fault:

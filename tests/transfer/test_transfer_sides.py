@@ -13,11 +13,12 @@ import pytest
 import lab
 from crash.devices import device_with_errors
 from lab import MakeDisk
+from rebalancer.array.medium import medium_of
 from rebalancer.errors import CancelledError
 from rebalancer.transfer import content, sides
 from rebalancer.transfer.failure import ChangedError, UnreadableError
 from rebalancer.transfer.sides import Side
-from transfer.bench import Bench, ended, own_names, wait_until
+from transfer.bench import Bench, disks_at, ended, own_names, wait_until
 
 MIB = 2**20
 SIZE = 24 * MIB + 5
@@ -166,6 +167,23 @@ def test_the_real_worker_reads_sides_apart_in_two_threads_and_a_file_too_small_f
         readers[unit] = {line.split()[0] for line in trace.read_text().splitlines() if "preadv" in line}
 
     assert {unit: len(found) for unit, found in readers.items()} == {"s/u": 2, "s/v": 1}
+
+
+def test_two_disks_on_one_spindle_are_read_one_after_the_other(bench: Bench, make_disk: MakeDisk) -> None:
+    disks = make_disk("ext4", 64, "disk1"), make_disk("xfs", 300, "disk2")
+    one, other = (medium_of(disk) for disk in disks_at(*disks))
+    if not one.spindles & other.spindles:
+        pytest.skip("the images of the laboratory do not lie on one spinning disk here")
+    (disks[0] / "s/u").mkdir(parents=True)
+    (disks[0] / "s/u/it").write_bytes(os.urandom(SIZE))
+    trace = bench.folder / "trace"
+
+    worked = bench.work(
+        bench.operation(["s/u"], *disks), under=["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=preadv,preadv2"]
+    )
+
+    assert worked.finished.files_moved == 1
+    assert len({line.split()[0] for line in trace.read_text().splitlines() if "preadv" in line}) == 1
 
 
 def test_a_worker_stopped_while_both_sides_are_read_leaves_nothing_half_done(

@@ -44,7 +44,7 @@ it was, and the next run goes on from there.
 """
 
 _LOG = logging.getLogger(__name__)
-_WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "verify", "min_age"})
+_WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "moves_at_once", "verify", "min_age"})
 
 
 @click.command("run", epilog=EPILOG)

@@ -16,12 +16,13 @@ from rebalancer.transfer.failure import ChangedError, explain_read
 WINDOW = 2**20  # bytes read, hashed and written at a time
 _STRETCH = 4 * WINDOW  # bytes that are written back, waited for and dropped from the page cache together
 _IN_FLIGHT = 2  # stretches that may be on their way to the medium at a time
+_OWN = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a shared mapping would be one with that of a forked process
 _ZEROS = bytearray(WINDOW)
 
 
 def new_buffer() -> memoryview:
     """Return room for one window, aligned to pages as O_DIRECT asks for. Each thread that reads needs its own."""
-    return memoryview(mmap.mmap(-1, WINDOW))
+    return memoryview(mmap.mmap(-1, WINDOW, flags=_OWN))
 
 
 BUFFER = new_buffer()

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rebalancer import names
-from rebalancer.array import physical
 from rebalancer.array.disk import Disk
+from rebalancer.array.medium import medium_of
 from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
 from rebalancer.quantities import format_size
@@ -135,21 +135,23 @@ class Report:
 
     def progress(self) -> None:
         self._last = time.monotonic()
+        self.send(self.now())
+
+    def now(self) -> Progress:
+        """Return where the work stands."""
         source, destination, path, phase = self._where
-        self.send(
-            Progress(
-                moves_done=self.moves_done,
-                moves_total=self.moves_total,
-                files_moved=self.files_moved,
-                files_total=self.files_total,
-                bytes_moved=self.bytes_moved,
-                bytes_copied=self.bytes_moved + self._in_flight,
-                bytes_total=self.bytes_total,
-                source=source,
-                destination=destination,
-                path=path,
-                phase=phase,
-            )
+        return Progress(
+            moves_done=self.moves_done,
+            moves_total=self.moves_total,
+            files_moved=self.files_moved,
+            files_total=self.files_total,
+            bytes_moved=self.bytes_moved,
+            bytes_copied=self.bytes_moved + self._in_flight,
+            bytes_total=self.bytes_total,
+            source=source,
+            destination=destination,
+            path=path,
+            phase=phase,
         )
 
 
@@ -168,8 +170,9 @@ class Route:
     witness: Witness = field(default_factory=Witness)
 
     def are_apart(self) -> bool:
-        """Return whether the two disks are known to have no physical disk in common."""
-        return physical.are_apart(self.source.disk, self.destination.disk)
+        """Return whether it is known that a stream from each disk at once sends no heads to two places."""
+        one, other = medium_of(self.source.disk), medium_of(self.destination.disk)
+        return bool(one.devices and other.devices) and not one.spindles & other.spindles
 
     def left(self, path: bytes, error: Exception) -> None:
         """Say that something stays, and why; what vanished does not stay."""
