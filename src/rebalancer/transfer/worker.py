@@ -5,7 +5,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,8 @@ from rebalancer.transfer.operation import Operation
 from rebalancer.transfer.unit import raise_open_limit
 
 _POLL = 50  # milliseconds
+
+NICENESS = 10  # setpriority(2)
 
 
 class Worker:
@@ -167,6 +169,7 @@ def main(arguments: list[str]) -> int:
     control.listen()
     if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
         control.stop("its supervisor is gone")
+    _make_way()
     raise_open_limit()
     os.umask(0)  # modes are set explicitly, before anybody can see a name
     send = _sender(control)
@@ -183,6 +186,20 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"{error}\n")
             return int(error.exit_code)
     return 0
+
+
+def _make_way() -> None:
+    """Let everybody else go first, on processors and disks; threads started later inherit it.
+
+    In a session of its own a process is weighed by its session's niceness, not its own (sched(7), autogroup).
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with suppress(OSError):
+        linux.be_idle_on_disks()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _orders(arguments: list[str]) -> Iterator[Order]:
