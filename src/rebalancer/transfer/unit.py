@@ -142,7 +142,7 @@ class UnitMover:
         elif status.st_nlink > 1:
             self.linked.setdefault(status.st_ino, []).append(pair.join(name))
         else:
-            self.batch.add([Place(pair, name)])
+            self.batch.add([Place(pair, name)], status)
 
     def _file(self, place: Place) -> None:
         subfolders: list[bytes] = []

@@ -1,0 +1,53 @@
+"""The bytes of a small file without holes: in one piece, with as few calls as that takes.
+
+Whatever is unusual, such as a short read, is not answered here: `content` does the whole file then.
+"""
+
+import mmap
+import os
+
+from rebalancer.transfer.content import Digest
+from rebalancer.transfer.failure import explain_read
+
+SMALL = 2**18  # bytes; a stop, a pause or a limit is answered between two such files
+_BUFFER = memoryview(mmap.mmap(-1, SMALL))
+
+
+def is_small(status: os.stat_result) -> bool:
+    """Return whether a file may go in one piece.
+
+    A hole hides only where space was allocated behind the end (or in blocks of attributes) as well; then it is filled.
+    """
+    return 0 < status.st_size <= SMALL and status.st_blocks * 512 >= status.st_size
+
+
+def copy(source: int, copy_fd: int, size: int) -> bytes:
+    """Copy a file and return its digest; empty when it must be done by `content`.
+
+    Raises FileLeftError when the source cannot be read, OSError when the copy cannot be written.
+    """
+    data = _read(source, size)
+    if data is None or os.pwrite(copy_fd, data, 0) != size:
+        return b""
+    return _digest(data)
+
+
+def read_again(fd: int, size: int) -> bytes:
+    """Return the digest of a file whose old pages were forgotten, and forget the new ones; empty as above."""
+    data = _read(fd, size)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    return b"" if data is None else _digest(data)
+
+
+def _read(fd: int, size: int) -> memoryview | None:
+    data = _BUFFER[:size]
+    try:
+        return data if os.preadv(fd, [data], 0) == size else None
+    except OSError as error:
+        raise explain_read(error) from error
+
+
+def _digest(data: memoryview) -> bytes:
+    digest = Digest()
+    digest.add(0, data)
+    return digest.result(len(data))
