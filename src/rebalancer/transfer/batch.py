@@ -125,15 +125,15 @@ class Batch:
     def _read_ahead(self, items: Sequence[Item], doing: str) -> None:
         """Ask for the files that come next; when verifying, only after their old pages were forgotten."""
         for item in items:
-            if doing == "copying":
-                if not item.is_link:
-                    content.will_need(item.source_fd)
-                continue
-            for fd in self._to_read(item):
-                if not self._disk(item, fd).is_memory:
-                    if content.evict(fd):
-                        item.evicted.add(fd)
+            if doing == "verifying":
+                item.evicted = {fd for fd in self._to_read(item) if self._on_disk(item, fd) and content.evict(fd)}
+            fds = [item.source_fd] if doing == "copying" and not item.is_link else self._to_read(item)
+            for fd in fds:
+                if self._on_disk(item, fd):
                     content.will_need(fd)
+
+    def _on_disk(self, item: Item, fd: int) -> bool:
+        return not self._disk(item, fd).is_memory
 
     def _disk(self, item: Item, fd: int) -> OpenDisk:
         return self.route.source if fd == item.source_fd else self.route.destination

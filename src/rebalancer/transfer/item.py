@@ -56,15 +56,15 @@ class Item:
     is_moved: bool = False  # its last name at the source is gone
     allocated: int = 0  # bytes that the copy occupies
     evicted: set[int] = field(default_factory=set)  # descriptors of which no page was left in the cache
+    path: bytes = field(init=False)  # its first, relative to the disk's root
     hidden_at: float = 0.0  # by the monotonic clock
     appeared: list[Place] = field(default_factory=list)  # names that we made at the destination
     hidden: list[Place] = field(default_factory=list)  # names now in the hidden folder of the source
     copy_status: os.stat_result | None = None  # once it appeared
     hidden_status: os.stat_result | None = None  # once it was hidden
 
-    @property
-    def path(self) -> bytes:
-        return self.places[0].path
+    def __post_init__(self) -> None:
+        self.path = self.places[0].path
 
     @property
     def paths(self) -> tuple[bytes, ...]:

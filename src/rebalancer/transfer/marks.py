@@ -2,7 +2,7 @@
 
 import itertools
 
-_PREFIX = ".rebalancer-"
+_PREFIX = b".rebalancer-"
 
 
 class Marks:
@@ -12,9 +12,9 @@ class Marks:
     """
 
     def __init__(self, operation_id: str) -> None:
-        self._start = f"{_PREFIX}{operation_id}-".encode()
+        self._start = _PREFIX + f"{operation_id}-".encode()
         self._numbers = itertools.count(1)
-        self.hidden = f"{_PREFIX}{operation_id}.hidden".encode()
+        self.hidden = _PREFIX + f"{operation_id}.hidden".encode()
 
     def new_part(self) -> bytes:
         """Return a name for a file or folder that is not complete yet."""
@@ -31,4 +31,4 @@ class Marks:
 
 def is_any_mark(name: bytes) -> bool:
     """Return whether a name looks like one of ours, of whichever operation."""
-    return name.startswith(_PREFIX.encode()) and name.endswith((b".part", b".hidden"))
+    return name.startswith(_PREFIX) and name.endswith((b".part", b".hidden"))

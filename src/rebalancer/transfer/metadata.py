@@ -60,9 +60,17 @@ def apply(fd: int, wanted: Metadata, found: os.stat_result | None = None) -> os.
         _set_attributes(fd, wanted.attributes)
     os.utime(fd, ns=(wanted.atime_ns, wanted.mtime_ns))
     status = os.fstat(fd)
-    if lost := difference(_with(status, {}) if is_plain else _metadata(status, fd), wanted):
+    if is_plain and _is_as(status, wanted):
+        return status
+    if lost := difference(_metadata(status, fd), wanted):
         raise _cannot_keep(lost)
     return status
+
+
+def _is_as(status: os.stat_result, wanted: Metadata) -> bool:
+    return (status.st_uid, status.st_gid, status.st_mode, status.st_mtime_ns) == (
+        wanted.uid, wanted.gid, wanted.mode, wanted.mtime_ns,
+    )  # fmt: skip
 
 
 def apply_to_link(folder: int, name: bytes, wanted: Metadata, *, target: bytes) -> int:
@@ -100,17 +108,14 @@ def difference(found: Metadata, wanted: Metadata) -> str:
 
 
 def _metadata(status: os.stat_result, target: int | bytes) -> Metadata:
-    return _with(status, {name: os.getxattr(target, name) for name in _attribute_names(target)})
-
-
-def _with(status: os.stat_result, attributes: dict[str, bytes]) -> Metadata:
+    names = _attribute_names(target)
     return Metadata(
         mode=status.st_mode,
         uid=status.st_uid,
         gid=status.st_gid,
         atime_ns=status.st_atime_ns,
         mtime_ns=status.st_mtime_ns,
-        attributes=attributes,
+        attributes={name: os.getxattr(target, name) for name in names},
     )
 
 
