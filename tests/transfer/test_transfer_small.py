@@ -7,7 +7,6 @@ import pytest
 
 from lab import MakeDisk
 from rebalancer.transfer import content, small
-from rebalancer.transfer.folder import Folder
 from transfer.bench import Bench
 
 CONTENTS = {
@@ -71,18 +70,3 @@ def test_a_call_that_does_less_than_it_was_asked_sends_a_small_file_the_long_way
     assert "(INJECTED)" in trace.read_text()
     assert worked.finished.files_moved == 1
     assert (disks[1] / "s/u/it").read_bytes() == data
-
-
-def test_changes_within_a_change_put_a_folders_times_back_once_all_are_done(tmp_path: Path) -> None:
-    os.utime(tmp_path, ns=(1, 1))
-    folder = Folder(os.open(tmp_path, os.O_RDONLY))
-
-    with folder.changing():
-        with folder.changing():
-            (tmp_path / "one").touch()
-        within = tmp_path.stat().st_mtime_ns
-        (tmp_path / "two").touch()
-
-    assert within != 1
-    assert tmp_path.stat().st_mtime_ns == 1
-    folder.close()

@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 
 from rebalancer import linux
 from rebalancer.errors import RebalancerError
@@ -21,7 +19,6 @@ from rebalancer.transfer.failure import (
     explain,
     explain_flush,
 )
-from rebalancer.transfer.folder import Folder
 from rebalancer.transfer.item import LONE_BYTES, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
 from rebalancer.transfer.undo import drop_part
@@ -109,9 +106,7 @@ class Batch:
         self._read_ahead(items[:_AHEAD], doing)
         for start in range(0, len(items), _AHEAD):
             self._read_ahead(items[start + _AHEAD : start + 2 * _AHEAD], doing)
-            for folder, group in groupby(items[start : start + _AHEAD], key=_folder):
-                with folder.changing() if doing == "copying" else nullcontext():
-                    done += [item for item in group if self._is_done(item, doing, step)]
+            done += [item for item in items[start : start + _AHEAD] if self._is_done(item, doing, step)]
         self.items = done
 
     def _is_done(self, item: Item, doing: str, step: Callable[[Item], None]) -> bool:
@@ -308,10 +303,6 @@ class Batch:
             raise explain(error, disk=self.route.destination.name, doing="removing a temporary file") from error
         finally:
             item.close()
-
-
-def _folder(item: Item) -> Folder:
-    return item.places[0].pair.destination
 
 
 def _is_present(place: Place) -> bool:

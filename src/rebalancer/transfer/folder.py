@@ -25,31 +25,22 @@ class Folder:
         self.fd = fd
         self._kept = kept or (status.st_atime_ns, status.st_mtime_ns)
         self._seen = status.st_mtime_ns
-        self._changes = 0  # that are under way, one around the other
 
     @contextmanager
     def changing(self) -> Iterator[int]:
         """Give the descriptor for changes; afterwards the folder has the times it had before.
 
-        A change by somebody else since we last looked counts: then their time is the one to keep. Changes within a
-        change are one: the times are put back once, by the outermost.
+        A change by somebody else since we last looked counts: then their time is the one to keep.
         """
-        self._changes += 1
+        now = self._changed_at()
+        if now != self._seen:
+            self._kept = (self._kept[0], now)
         try:
-            if self._changes > 1:
-                yield self.fd
-                return
-            now = self._changed_at()
-            if now != self._seen:
-                self._kept = (self._kept[0], now)
-            try:
-                yield self.fd
-            finally:
-                with suppress(OSError):  # not the owner, or the disk fails: the change itself counts
-                    os.utime(self.fd, ns=self._kept)
-                self._seen = self._changed_at()
+            yield self.fd
         finally:
-            self._changes -= 1
+            with suppress(OSError):  # not the owner, or the disk fails: the change itself counts
+                os.utime(self.fd, ns=self._kept)
+            self._seen = self._changed_at()
 
     def _changed_at(self) -> int:
         try:
