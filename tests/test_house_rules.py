@@ -13,7 +13,12 @@ SOURCE = REPOSITORY / "src" / "rebalancer"
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "base", "handler", "handlers", "tools"}
-CATCH_ALL = {"executions/runner.py", "web/server.py", "guards/watch.py"}
+CATCH_ALL = {
+    "executions/runner.py",
+    "web/server.py",
+    "guards/watch.py",
+    "transfer/lane.py",
+}  # lane: a process begins there
 SIGNALS = {"executions/process.py"}
 SAMPLES = {"cli/proof.py"}  # reads the demo's own sample files
 

@@ -7,6 +7,7 @@ older calls go through the C library, where it knows them. Sources: the manual p
 import ctypes
 import errno
 import fcntl
+import functools
 import mmap
 import os
 import struct
@@ -55,7 +56,7 @@ def open_beneath(folder: int, path: bytes, flags: int, mode: int = 0) -> int:
 
     Raises OSError: ELOOP for a symlink on the way, EXDEV for another mount or a way out, ENOSYS before Linux 5.6.
     """
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, CONFINED)
+    how = _how(flags, mode)
     while True:
         fd = _syscall(_OPENAT2, folder, path, how, len(how))
         if fd >= 0:
@@ -65,6 +66,11 @@ def open_beneath(folder: int, path: bytes, flags: int, mode: int = 0) -> int:
             raise _error(code, path)
         if code == errno.EAGAIN and flags & os.O_NONBLOCK:  # a lease of somebody else, not a raced resolution
             raise _error(code, path)
+
+
+@functools.cache
+def _how(flags: int, mode: int) -> bytes:
+    return struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, CONFINED)
 
 
 def rename_no_replace(old_folder: int, old: bytes, new_folder: int, new: bytes) -> None:

@@ -91,6 +91,13 @@ def test_a_partition_is_its_disk_and_a_stack_is_what_it_is_made_of(tmp_path: Pat
     assert stack == Medium(("sda", "sdb"), is_rotational=True)
 
 
+@pytest.mark.needs_loop_disks("btrfs")
+def test_an_image_on_a_file_system_that_names_no_device_cannot_be_told(make_disk: MakeDisk) -> None:
+    outer = make_disk("btrfs", 400, "outer")
+    with lab_disks.disk(outer / "inner", "ext4", 16) as inner:
+        assert medium_of(found(inner)) == Medium()
+
+
 def test_what_cannot_be_told_counts_as_one_spinning_device(tmp_path: Path) -> None:
     unknown = medium_of(Disk(name="d", path="/d", size_bytes=0, used_bytes=0, device=42, mount_source="pool/data"))
 

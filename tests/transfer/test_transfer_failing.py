@@ -146,7 +146,7 @@ def test_a_copy_that_neither_can_be_written_nor_removed_ends_the_work_on_the_dis
 
 
 @needs_strace
-@pytest.mark.parametrize("first", [4, 5, 6, 7])  # of the looks at a file while it is moved
+@pytest.mark.parametrize("first", [2, 3, 4, 5])  # of the looks at a file while it is moved
 def test_a_source_that_does_not_even_answer_what_its_file_is_like_is_the_one_to_blame(
     bench: Bench, disks: tuple[Path, Path], first: int
 ) -> None:

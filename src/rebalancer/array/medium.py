@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from rebalancer import linux
+from rebalancer.array import mounts
 from rebalancer.array.disk import Disk
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
@@ -33,10 +35,10 @@ def medium_of(disk: Disk, *, system: Path = Path("/sys")) -> Medium:
     takes it over from those below (``queue/rotational``); virtual disks say that they do.
     """
     if disk.filesystem in _IN_MEMORY:
-        return Medium((f"memory {disk.device}",), is_rotational=False)
+        return Medium((_memory(disk.device),), is_rotational=False)
     tops = [_whole(top) for number in _numbers_of(disk, system) if (top := system / "dev/block" / number).exists()]
     devices = {name for top in tops for name in _made_of(top, system, depth=0)}
-    if not devices:
+    if not devices or "" in devices:
         return Medium()
     return Medium(tuple(sorted(devices)), is_rotational=any(_line(top / "queue/rotational") != "0" for top in tops))
 
@@ -61,19 +63,48 @@ def _mates(number: str, system: Path) -> Iterator[str]:
 
 
 def _made_of(top: Path, system: Path, *, depth: int) -> Iterator[str]:
-    below = [*top.glob("slaves/*"), *_backing(top, system)]
-    if not below or depth == _DEEP:
+    """Yield the names of what a device rests on; an empty one for what cannot be told."""
+    if depth == _DEEP:
+        yield ""
+    elif (top / "loop/backing_file").exists():
+        yield from _behind_loop(top.name, system, depth=depth)
+    elif below := list(top.glob("slaves/*")):
+        for device in below:
+            yield from _made_of(_whole(device), system, depth=depth + 1)
+    else:
         yield top.name
-    for device in below:
-        yield from _made_of(_whole(device), system, depth=depth + 1)
 
 
-def _backing(loop: Path, system: Path) -> Iterator[Path]:
-    """Yield the device of the file behind a loop device; it is looked at only where it lies on this machine's disks."""
-    with suppress(OSError):
-        device = system / "dev/block" / _number(os.stat(_line(loop / "loop/backing_file")).st_dev)
-        if device.exists():
-            yield device
+def _behind_loop(name: str, system: Path, *, depth: int) -> Iterator[str]:
+    """Yield what the file behind a loop device rests on, as that device knows it (loop(4)); no path is asked.
+
+    It cannot be told where the file's file system names no device, as that of btrfs, and is not in memory.
+    """
+    device = _file_device(name)
+    below = system / "dev/block" / _number(device)
+    if device and below.exists():
+        yield from _made_of(_whole(below), system, depth=depth + 1)
+    else:
+        kinds = {mount.filesystem for mount in mounts.read(Path("/")).mounts if mount.device == device}
+        yield _memory(device) if kinds and kinds <= _IN_MEMORY else ""
+
+
+def _file_device(loop: str) -> int:
+    """Return st_dev of the file behind a loop device; 0 when that may not be asked."""
+    try:
+        fd = os.open(f"/dev/{loop}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return linux.loop_backing(fd)[0]
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
+
+
+def _memory(device: int) -> str:
+    return f"memory {device}"
 
 
 def _whole(device: Path) -> Path:

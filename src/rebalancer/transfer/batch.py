@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from rebalancer import linux
+from rebalancer.errors import RebalancerError
 from rebalancer.planning.selection import Verification
-from rebalancer.transfer import content, metadata, sides
+from rebalancer.transfer import content, metadata, sides, small
 from rebalancer.transfer.adopt import adopt
 from rebalancer.transfer.commit import commit
 from rebalancer.transfer.failure import (
@@ -37,16 +38,19 @@ class Batch:
     size: int = 0
     failure: UnitLeftError | None = None  # why no further file of the unit is copied
 
-    def add(self, places: Sequence[Place]) -> None:
-        """Take a file along, if nothing forbids it; carries the batch out when it is full."""
+    def add(self, places: Sequence[Place], seen: os.stat_result | None = None) -> None:
+        """Take a file along, if nothing forbids it; carries the batch out when it is full.
+
+        ``seen`` is what its first name stood for a moment ago.
+        """
         self.route.control.on_lease_wanted = self.give_up_wanted
         self.route.control.check()
         taken: list[Item] = []
         opened = self._attempt(
-            [place.path for place in places],
+            places,
             "opening",
             self.route.source,
-            lambda: taken.append(admit(tuple(places), self.route)),
+            lambda: taken.append(admit(tuple(places), self.route, seen)),
         )
         if not opened:
             return
@@ -67,7 +71,7 @@ class Batch:
             self._for_each("copying", self._copy)
             if self.items:
                 self._flush()
-                self._for_each("verifying", self._verify)
+                self._for_each("verifying", self._verify_any)
                 commit(self.items, self.route)
         finally:
             self.let_go()
@@ -76,10 +80,10 @@ class Batch:
 
     def let_go(self) -> None:
         """Close everything; the copies that did not become official are removed."""
-        with ExitStack() as stack:  # a copy that cannot be removed does not keep the other files from being closed
-            for item in self.items:
-                stack.callback(self._drop, item)
-            self.items, self.size = [], 0
+        items, self.items, self.size = self.items, [], 0
+        failures = [error for item in items if (error := self._failure_to_drop(item))]
+        if failures:  # a copy that cannot be removed does not keep the other files from being closed
+            raise failures[0]
 
     def give_up_wanted(self) -> None:
         """Let everybody who waits for a file have it at once."""
@@ -99,31 +103,41 @@ class Batch:
 
     def _for_each(self, doing: str, step: Callable[[Item], None]) -> None:
         """Do one step for every file; those that fail are dropped from the batch."""
-        done = []
-        for number, item in enumerate(self.items):
-            self.route.control.check()
-            self.route.at(item.path, doing)
-            self._read_ahead(number, doing)
-            if self._attempt(item.paths, doing, self.route.destination, lambda item=item: step(item)):  # type: ignore[misc]
-                done.append(item)
-            else:
-                self._drop(item)
+        items, done = self.items, []
+        self._read_ahead(items[:_AHEAD], doing)
+        for start in range(0, len(items), _AHEAD):
+            self._read_ahead(items[start + _AHEAD : start + 2 * _AHEAD], doing)
+            done += [item for item in items[start : start + _AHEAD] if self._is_done(item, doing, step)]
         self.items = done
 
-    def _read_ahead(self, number: int, doing: str) -> None:
+    def _is_done(self, item: Item, doing: str, step: Callable[[Item], None]) -> bool:
+        self.route.control.check()
+        self.route.at(item.path, doing)
+        if self._attempt(item.places, doing, self.route.destination, partial(step, item)):
+            return True
+        self._drop(item)
+        return False
+
+    def _read_ahead(self, items: Sequence[Item], doing: str) -> None:
         """Ask for the files that come next; when verifying, only after their old pages were forgotten."""
-        first = 0 if number == 0 else number + _AHEAD - 1
-        for item in self.items[first : number + _AHEAD]:
+        for item in items:
             if doing == "verifying":
-                item.evicted = {fd for fd in self._to_read(item) if content.evict(fd)}
+                item.evicted = {fd for fd in self._to_read(item) if self._on_disk(item, fd) and content.evict(fd)}
             fds = [item.source_fd] if doing == "copying" and not item.is_link else self._to_read(item)
             for fd in fds:
-                content.will_need(fd)
+                if self._on_disk(item, fd):
+                    content.will_need(fd)
+
+    def _on_disk(self, item: Item, fd: int) -> bool:
+        return not self._disk(item, fd).is_memory
+
+    def _disk(self, item: Item, fd: int) -> OpenDisk:
+        return self.route.source if fd == item.source_fd else self.route.destination
 
     def _copy(self, item: Item) -> None:
         if self.failure is not None:
             raise ChangedError("the rest of its folder waits")
-        present = [place for place in item.places if place.pair.destination.status(place.name) is not None]
+        present = [place for place in item.places if _is_present(place)]
         if present:
             adopt(item, present, self.route)
         elif item.is_link:
@@ -150,16 +164,33 @@ class Batch:
         with folder.changing():
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NOATIME
             item.copy_fd = linux.open_beneath(folder.fd, part, flags, 0o600)
-            item.part, item.copy_inode = part, os.fstat(item.copy_fd).st_ino
+            item.part, made = part, os.fstat(item.copy_fd)
+            item.copy_inode = made.st_ino
+        if not (small.is_small(item.status) and self._copy_small(item)):
+            self._copy_content(item)
+        item.allocated = metadata.apply(item.copy_fd, item.metadata, made).st_blocks * 512
+        self.route.destination.account(item.allocated)
+
+    def _copy_small(self, item: Item) -> bool:
+        """Copy a small file; False when it must go the long way.
+
+        Whether it changed meanwhile is not asked here: the commit asks, and nothing was spent on it that a look would save.
+        """
+        with self.route.reading(self.route.source):
+            item.digest = small.copy(item.source_fd, item.copy_fd, item.status.st_size)
+        if not item.digest:
+            return False
+        item.copied = item.status.st_size
+        self._on_copied(item, item.copied)
+        return True
+
+    def _copy_content(self, item: Item) -> None:
         with self.route.reading(self.route.source):
             item.digest, item.copied = content.copy(
-                item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_copied(item, count)
+                item.source_fd, item.copy_fd, item.status.st_size, on_chunk=lambda count: self._on_copied(item, count)
             )
         with self.route.blaming(self.route.source, "copying"):
             item.demand_unchanged()
-        metadata.apply(item.copy_fd, item.metadata)
-        item.allocated = os.fstat(item.copy_fd).st_blocks * 512
-        self.route.destination.account(item.allocated)
 
     def _flush(self) -> None:
         """Make the copies durable; an error here is final for all of them, nothing is flushed twice."""
@@ -175,13 +206,27 @@ class Batch:
         except OSError as error:
             raise explain_flush(error, disk=self.route.destination.name) from error
 
+    def _verify_any(self, item: Item) -> None:
+        if not (small.is_small(item.status) and self._verify_small(item)):
+            self._verify(item)
+
+    def _verify_small(self, item: Item) -> bool:
+        """Verify a small file; False when it must go the long way, as one whose old pages stay in the cache."""
+        for fd in self._to_read(item):
+            disk = self._disk(item, fd)
+            if fd not in item.evicted and not disk.is_memory:
+                return False
+            with self.route.reading(disk):
+                found = small.read_again(fd, item.status.st_size)
+            if not found:
+                return False
+            if found != item.digest:
+                raise _differs(disk.name)
+            self.route.control.spend(item.status.st_size)
+        return True
+
     def _verify(self, item: Item) -> None:
-        parts = [
-            Side(
-                fd, self.route.source.name if fd == item.source_fd else self.route.destination.name, fd in item.evicted
-            )
-            for fd in self._to_read(item)
-        ]
+        parts = [Side(fd, self._disk(item, fd).name, fd in item.evicted) for fd in self._to_read(item)]
         found = sides.read_again(
             parts,
             item.status.st_size,
@@ -190,7 +235,7 @@ class Batch:
         )
         for part, digest in zip(parts, found, strict=True):
             if digest != item.digest:
-                raise FileLeftError(f"what was read again from {part.disk} differs from what was copied")
+                raise _differs(part.disk)
 
     def _to_read(self, item: Item) -> list[int]:
         """Return what must be read again; an adopted file was compared with its source already."""
@@ -211,20 +256,20 @@ class Batch:
 
     # -- failures -----------------------------------------------------------------------------------------------
 
-    def _attempt(self, paths: Sequence[bytes], doing: str, disk: OpenDisk, step: Callable[[], None]) -> bool:
+    def _attempt(self, places: Sequence[Place], doing: str, disk: OpenDisk, step: Callable[[], None]) -> bool:
         """Do one step for one file. A failure of that file is reported; one of the unit is kept for the end."""
         try:
             step()
         except FileLeftError as error:
-            self.route.left_all(paths, error)
+            self.route.left_all(_paths(places), error)
             if isinstance(error, UnreadableError):
                 self.route.count(error)
             return False
         except UnitLeftError as error:
-            self._stop_copying(paths, error)
+            self._stop_copying(_paths(places), error)
             return False
         except OSError as error:
-            self._explain(paths, doing, disk, error)
+            self._explain(_paths(places), doing, disk, error)
             return False
         return True
 
@@ -241,6 +286,13 @@ class Batch:
         self.route.left_all(paths, error)
         self.failure = self.failure or error
 
+    def _failure_to_drop(self, item: Item) -> BaseException | None:
+        try:
+            self._drop(item)
+        except RebalancerError as error:
+            return error
+        return None
+
     def _drop(self, item: Item) -> None:
         """Let a file go, once; unless it was moved our copy goes, and the source was never touched."""
         if not item.places:
@@ -255,6 +307,19 @@ class Batch:
             raise explain(error, disk=self.route.destination.name, doing="removing a temporary file") from error
         finally:
             item.close()
+
+
+def _is_present(place: Place) -> bool:
+    """Return whether the destination has that name; not asked in a folder that we made: the commit replaces nothing."""
+    return not place.pair.is_new and place.pair.destination.status(place.name) is not None
+
+
+def _paths(places: Sequence[Place]) -> list[bytes]:
+    return [place.path for place in places]
+
+
+def _differs(disk: str) -> FileLeftError:
+    return FileLeftError(f"what was read again from {disk} differs from what was copied")
 
 
 def _demand_closable(item: Item) -> None:

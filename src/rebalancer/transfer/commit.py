@@ -46,7 +46,8 @@ def commit(items: Sequence[Item], route: Route) -> None:
     if appeared:
         _flush_names(appeared, route)
         hidden = steps.each(appeared, _hide)
-        time.sleep(LOOK_AGAIN)
+        for item in hidden[:1]:
+            _wait_to_look_again(item)  # here too, so that no folder is kept from showing changes meanwhile
         steps.each(hidden, _remove)
         for pair in _pairs(appeared):
             _remove_hidden_folder(pair, route)
@@ -171,13 +172,11 @@ def _hide(item: Item, route: Route) -> None:
         found = os.stat(place.name, dir_fd=hidden, follow_symlinks=False)
         if (found.st_dev, found.st_ino) != (item.status.st_dev, item.status.st_ino):
             raise ChangedError("another file took its name meanwhile")
-    if item.is_link:
-        place = item.places[0]
-        item.hidden_status = os.stat(place.name, dir_fd=_hidden_folder(place.pair, route), follow_symlinks=False)
-    else:
-        item.hidden_status = os.fstat(item.source_fd)
+        item.hidden_status = found
+    if not item.is_link:
         item.is_leased = False
         linux.release_lease(item.source_fd)
+    item.hidden_at = time.monotonic()
 
 
 def _hidden_folder(pair: Pair, route: Route) -> int:
@@ -206,7 +205,8 @@ def _remove_hidden_folder(pair: Pair, route: Route) -> None:
 
 
 def _remove(item: Item, route: Route) -> None:
-    """Unlink the hidden names of a source that nobody slipped into."""
+    """Unlink the hidden names of a source that nobody slipped into, not before `LOOK_AGAIN` seconds have passed."""
+    _wait_to_look_again(item)
     _demand_untouched(item)
     for place in item.places:
         os.unlink(place.name, dir_fd=place.pair.hidden_fd)
@@ -214,6 +214,11 @@ def _remove(item: Item, route: Route) -> None:
     item.is_moved = True
     route.source.account(-item.status.st_blocks * 512)
     route.report.moved(files=len(item.places), size=item.copied)
+
+
+def _wait_to_look_again(item: Item) -> None:
+    while (wait := item.hidden_at + LOOK_AGAIN - time.monotonic()) > 0:
+        time.sleep(wait)
 
 
 def _demand_untouched(item: Item) -> None:
@@ -257,7 +262,7 @@ class _Steps:
     ) -> list[Item]:
         """Do one step for every item; return those for which it went well."""
         done = []
-        for pairs, group in groupby(items, key=lambda item: _pairs([item])):
+        for pairs, group in groupby(items, key=_folders):
             with ExitStack() as stack:
                 for pair in pairs:
                     stack.enter_context(pair.source.changing())
@@ -289,6 +294,12 @@ class _Steps:
         undo(item, self.route, meaning)
         if not isinstance(meaning, FileLeftError):
             self.failure = self.failure or meaning
+
+
+def _folders(item: Item) -> tuple[Pair, ...]:
+    if len(item.places) == 1:
+        return (item.places[0].pair,)
+    return tuple(_pairs([item]))
 
 
 def _pairs(items: Iterable[Item]) -> list[Pair]:

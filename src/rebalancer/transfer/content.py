@@ -20,9 +20,9 @@ _OWN = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a shared mapping would be one wi
 _ZEROS = bytearray(WINDOW)
 
 
-def new_buffer() -> memoryview:
+def new_buffer(size: int = WINDOW) -> memoryview:
     """Return room for one window, aligned to pages as O_DIRECT asks for. Each thread that reads needs its own."""
-    return memoryview(mmap.mmap(-1, WINDOW, flags=_OWN))
+    return memoryview(mmap.mmap(-1, size, flags=_OWN))
 
 
 BUFFER = new_buffer()

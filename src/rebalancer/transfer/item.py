@@ -6,6 +6,7 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from rebalancer import linux
 from rebalancer.transfer import metadata
@@ -20,6 +21,7 @@ LONE_BYTES = 64 * 2**20  # a larger file goes alone, and only when nobody reads 
 _PATIENCE = 2.0  # seconds that readers of such a file get to close it
 
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_identity = attrgetter("st_dev", "st_ino", "st_size", "st_nlink", "st_mtime_ns", "st_ctime_ns")
 _NO_LEASES = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP}
 
 
@@ -54,14 +56,15 @@ class Item:
     is_moved: bool = False  # its last name at the source is gone
     allocated: int = 0  # bytes that the copy occupies
     evicted: set[int] = field(default_factory=set)  # descriptors of which no page was left in the cache
+    path: bytes = field(init=False)  # its first, relative to the disk's root
+    hidden_at: float = 0.0  # by the monotonic clock
     appeared: list[Place] = field(default_factory=list)  # names that we made at the destination
     hidden: list[Place] = field(default_factory=list)  # names now in the hidden folder of the source
     copy_status: os.stat_result | None = None  # once it appeared
     hidden_status: os.stat_result | None = None  # once it was hidden
 
-    @property
-    def path(self) -> bytes:
-        return self.places[0].path
+    def __post_init__(self) -> None:
+        self.path = self.places[0].path
 
     @property
     def paths(self) -> tuple[bytes, ...]:
@@ -121,16 +124,17 @@ class Item:
         self.places = ()
 
 
-def admit(places: tuple[Place, ...], route: Route) -> Item:
+def admit(places: tuple[Place, ...], route: Route, seen: os.stat_result | None = None) -> Item:
     """Take a file for moving: nobody writes to it, nothing forbids it, and we are told if that changes.
 
-    Raises FileLeftError with the reason when it must stay, OSError as the kernel says.
+    ``seen`` is what its first name stood for a moment ago. Raises FileLeftError with the reason when it must stay,
+    OSError as the kernel says.
     """
     place = places[0]
     for each in places:
         if disk := each.pair.disk_that_has(each.name):
             raise FileLeftError(f"the same path is also on {disk}")
-    status = place.pair.source.status(place.name)
+    status = seen or place.pair.source.status(place.name)
     if status is None:
         raise VanishedError("it was removed before its turn")
     if stat.S_ISLNK(status.st_mode):
@@ -138,6 +142,7 @@ def admit(places: tuple[Place, ...], route: Route) -> Item:
         return Item(places=_held(places), status=status, metadata=wanted)
     if not stat.S_ISREG(status.st_mode):
         raise FileLeftError(f"{_SPECIAL.get(stat.S_IFMT(status.st_mode), 'no regular file')} is never moved")
+    _demand_old(status, route)
     fd = _open(place, status)
     try:
         return _take(fd, places, status, route)
@@ -148,28 +153,27 @@ def admit(places: tuple[Place, ...], route: Route) -> Item:
 
 def is_same(one: os.stat_result, other: os.stat_result) -> bool:
     """Return whether nothing happened to a file between two looks; any write or change of names moves ctime."""
-    return _identity(one) == _identity(other)
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev, status.st_ino, status.st_size, status.st_nlink, status.st_mtime_ns, status.st_ctime_ns,
-    )  # fmt: skip
+    return bool(_identity(one) == _identity(other))
 
 
 def _take(fd: int, places: tuple[Place, ...], seen: os.stat_result, route: Route) -> Item:
+    """Lease an open file, then look at it once: whatever is found before that look, no later change escapes its ctime."""
+    _lease(fd, seen)
     status = os.fstat(fd)
     if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
         raise ChangedError("another file took its name meanwhile")
     if reason := linux.is_unchangeable(fd):
         raise FileLeftError(f"it is {reason}")
-    if route.min_age and time.time() - status.st_mtime < route.min_age:
-        raise FileLeftError("it was changed too recently")
-    _lease(fd, status)
+    _demand_old(status, route)
     if status.st_size > LONE_BYTES:
         _demand_unread(fd, status, route)
-    wanted = metadata.of_open_file(fd)
-    return Item(places=_held(places), status=os.fstat(fd), metadata=wanted, source_fd=fd, is_leased=True)
+    wanted = metadata.of_open_file(fd, status)
+    return Item(places=_held(places), status=status, metadata=wanted, source_fd=fd, is_leased=True)
+
+
+def _demand_old(status: os.stat_result, route: Route) -> None:
+    if route.min_age and time.time() - status.st_mtime < route.min_age:
+        raise FileLeftError("it was changed too recently")
 
 
 def _open(place: Place, seen: os.stat_result) -> int:

@@ -2,7 +2,7 @@
 
 import itertools
 
-_PREFIX = ".rebalancer-"
+_PREFIX = b".rebalancer-"
 
 
 class Marks:
@@ -13,9 +13,9 @@ class Marks:
     """
 
     def __init__(self, operation_id: str, *, first: int = 1) -> None:
-        self._start = f"{_PREFIX}{operation_id}-".encode()
+        self._start = _PREFIX + f"{operation_id}-".encode()
         self._numbers = itertools.count(first)
-        self.hidden = f"{_PREFIX}{operation_id}.hidden".encode()
+        self.hidden = _PREFIX + f"{operation_id}.hidden".encode()
 
     def new_part(self) -> bytes:
         """Return a name for a file or folder that is not complete yet."""
@@ -32,4 +32,4 @@ class Marks:
 
 def is_any_mark(name: bytes) -> bool:
     """Return whether a name looks like one of ours, of whichever operation."""
-    return name.startswith(_PREFIX.encode()) and name.endswith((b".part", b".hidden"))
+    return name.startswith(_PREFIX) and name.endswith((b".part", b".hidden"))

@@ -29,9 +29,9 @@ class Metadata:
     attributes: dict[str, bytes]
 
 
-def of_open_file(fd: int) -> Metadata:
-    """Return the metadata of an open file or folder."""
-    return _metadata(os.fstat(fd), fd)
+def of_open_file(fd: int, status: os.stat_result | None = None) -> Metadata:
+    """Return the metadata of an open file or folder, of which the status may be known already."""
+    return _metadata(status or os.fstat(fd), fd)
 
 
 def of_link(folder: int, name: bytes) -> Metadata:
@@ -40,23 +40,37 @@ def of_link(folder: int, name: bytes) -> Metadata:
         return _metadata(os.fstat(fd), _path(fd))
 
 
-def apply(fd: int, wanted: Metadata) -> None:
-    """Give an open file or folder that metadata, then look whether it has it.
+def apply(fd: int, wanted: Metadata, found: os.stat_result | None = None) -> os.stat_result:
+    """Give an open file or folder that metadata, look whether it has it, and return what it is like then.
 
     The order matters: a change of owner clears set-id bits and capabilities (chown(2)), and every change
-    before the times would change the times. Raises FileLeftError for what the file system cannot hold.
+    before the times would change the times. Attributes are looked for after the changes that could make or drop
+    one; where there are none and none are wanted, they are not looked for again. ``found`` is what it was like
+    before. Raises FileLeftError for what the file system cannot hold.
     """
-    found = os.fstat(fd)
+    found = found or os.fstat(fd)
     if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
         try:
             os.fchown(fd, wanted.uid, wanted.gid)
         except PermissionError as error:
             raise _cannot_keep(f"the owner (uid {wanted.uid}, gid {wanted.gid})") from error
     os.fchmod(fd, stat.S_IMODE(wanted.mode))
-    _set_attributes(fd, wanted.attributes)
+    is_plain = not wanted.attributes and not _attribute_names(fd)
+    if not is_plain:
+        _set_attributes(fd, wanted.attributes)
     os.utime(fd, ns=(wanted.atime_ns, wanted.mtime_ns))
-    if lost := difference(of_open_file(fd), wanted):
+    status = os.fstat(fd)
+    if is_plain and _is_as(status, wanted):
+        return status
+    if lost := difference(_metadata(status, fd), wanted):
         raise _cannot_keep(lost)
+    return status
+
+
+def _is_as(status: os.stat_result, wanted: Metadata) -> bool:
+    return (status.st_uid, status.st_gid, status.st_mode, status.st_mtime_ns) == (
+        wanted.uid, wanted.gid, wanted.mode, wanted.mtime_ns,
+    )  # fmt: skip
 
 
 def apply_to_link(folder: int, name: bytes, wanted: Metadata, *, target: bytes) -> int:
@@ -85,6 +99,8 @@ def difference(found: Metadata, wanted: Metadata) -> str:
         return "the mode"
     if found.mtime_ns != wanted.mtime_ns:
         return "the modification time"
+    if found.attributes == wanted.attributes:
+        return ""
     for name in sorted(found.attributes.keys() | wanted.attributes.keys()):
         if found.attributes.get(name) != wanted.attributes.get(name):
             return _in_words(name)
@@ -121,7 +137,7 @@ def _attribute_names(target: int | bytes) -> list[str]:
         if error.errno in _NONE_HERE:
             return []
         raise
-    return [name for name in names if name not in _SHADOWS]
+    return [name for name in names if name not in _SHADOWS] if names else names
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rebalancer import names
@@ -27,6 +26,7 @@ from rebalancer.transfer.messages import Left, Message, Progress
 from rebalancer.transfer.witness import Witness
 
 READ_ERRORS = 3  # of the medium in one run: a single bad spot costs its file, a dying disk is not read to death
+_MEMORY = {"tmpfs", "ramfs"}
 _REPORT_EVERY = 0.2  # seconds
 
 
@@ -46,6 +46,11 @@ class OpenDisk:
     @property
     def name(self) -> str:
         return self.disk.name
+
+    @property
+    def is_memory(self) -> bool:
+        """Return whether the page cache is the medium itself, so that nothing can be read behind it (tmpfs(5))."""
+        return self.disk.filesystem in _MEMORY
 
     def demand_room(self, size: int) -> None:
         """Raise UnitLeftError unless that many bytes fit and the reserve stays free."""
@@ -87,7 +92,7 @@ class Report:
     is_untidy: bool = False  # not all went well with the unit, so a name of ours may be left
     _in_flight: int = 0
     _last: float = 0.0
-    _where: tuple[str, str, str, str] = ("", "", "", "")
+    _where: tuple[str, str, bytes, str] = ("", "", b"", "")
 
     @property
     def files_left_of_unit(self) -> int:
@@ -122,7 +127,7 @@ class Report:
 
     def at(self, source: str, destination: str, path: bytes, phase: str) -> None:
         """Say what is being worked on; sent at most a few times a second."""
-        self._where = (source, destination, names.encode(path)[0], phase)
+        self._where = (source, destination, path, phase)
         if time.monotonic() - self._last >= _REPORT_EVERY:
             self.progress()
 
@@ -150,9 +155,34 @@ class Report:
             bytes_total=self.bytes_total,
             source=source,
             destination=destination,
-            path=path,
+            path=names.encode(path)[0],
             phase=phase,
         )
+
+
+@dataclass(slots=True, eq=False)  # entered many times per file: a generator would cost three times as much
+class _Reading:
+    disk: OpenDisk
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, UnreadableError):
+            error.disk = self.disk.name
+
+
+@dataclass(slots=True, eq=False)
+class _Blaming:
+    disk: OpenDisk
+    doing: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise explain(error, disk=self.disk.name, doing=self.doing) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,22 +218,13 @@ class Route:
         for path in paths:
             self.report.left(self.source.name, path, reason, is_conflict=isinstance(error, ConflictError))
 
-    @contextmanager
-    def reading(self, disk: OpenDisk) -> Iterator[None]:
+    def reading(self, disk: OpenDisk) -> "_Reading":
         """Say of what cannot be read meanwhile that it is on that disk."""
-        try:
-            yield
-        except UnreadableError as error:
-            error.disk = disk.name
-            raise
+        return _Reading(disk)
 
-    @contextmanager
-    def blaming(self, disk: OpenDisk, doing: str) -> Iterator[None]:
+    def blaming(self, disk: OpenDisk, doing: str) -> "_Blaming":
         """Explain every error of the kernel meanwhile as one of that disk."""
-        try:
-            yield
-        except OSError as error:
-            raise explain(error, disk=disk.name, doing=doing) from error
+        return _Blaming(disk, doing)
 
     def count(self, error: UnreadableError) -> None:
         """Count a read error against its disk; raises DiskFailedError once the disk had enough of them."""

@@ -15,7 +15,7 @@ from rebalancer.transfer.folder import Folder, Pair, open_child, open_on_same_vo
 from rebalancer.transfer.item import Place
 from rebalancer.transfer.route import OpenDisk, Route
 
-_BATCH_FILES = 1000
+_BATCH_FILES = 4000
 _SPARE_DESCRIPTORS = 200
 _APPEARED = "it appeared while its folder was moved"
 _FOREIGN = "it is named like a temporary file of another run, so nobody knows what it is"
@@ -143,7 +143,7 @@ class UnitMover:
         elif status.st_nlink > 1:
             self.linked.setdefault(status.st_ino, []).append(pair.join(name))
         else:
-            self.batch.add([Place(pair, name)])
+            self.batch.add([Place(pair, name)], status)
 
     def _file(self, place: Place) -> None:
         subfolders: list[bytes] = []
