@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from planning_lab import GB, array
 
+from page import marks
 from planner import judge, orders, report
 from planner.arrays import Trial, small
 from planner.trials import Exact, Result, exact, judged
@@ -37,7 +38,7 @@ def test_divisible_units_never_cost_more_than_whole_ones() -> None:
 
 def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
     page, data = tmp_path / "page.md", tmp_path / "data.json"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    page.write_text("before\n{}\nold\n{}\nafter\n".format(*marks("planner")))
     figures: dict[str, object] = {
         "small": [Exact(name="x", seconds=1.0, spread=1.0, least_spread=1.0, bytes=5, optimum=5.0, is_proven=True)]
     }
@@ -52,10 +53,12 @@ def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: P
     assert '"optimum":5.0' in data.read_text()
 
 
-def test_the_page_of_the_benchmarks_has_the_marks() -> None:
+@pytest.mark.parametrize("name", ["planner", "scan"])
+def test_the_page_of_the_benchmarks_has_the_marks(name: str) -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
 
-    assert text.index(report.BEGIN) < text.index(report.END)
+    begin, end = marks(name)
+    assert text.index(begin) < text.index(end)
 
 
 def test_the_program_says_what_it_can_do() -> None:
