@@ -84,7 +84,7 @@ def compare(cases: Sequence[Case], below: Path, *, count: int) -> str:
 
 def weigh(image: Path, below: Path) -> str:
     lines = ["| read by | files | highest sum of PSS | sum of the peaks of RSS |", "|---|---|---|---|"]
-    for spins, name in ((False, "four processes"), (True, "one thread")):
+    for spins, name in ((False, "processes"), (True, "one thread")):
         with disks.all_mounted([image], below, spins=spins) as places:
             files, pss, rss = rivals.memory(places)
         lines.append(f"| {name} | {files:,} | {pss >> 20} MiB | {rss >> 20} MiB |")

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-_MOST: Final = 4  # on two cores four readers take half the time of one from a cold disk (docs/benchmarks.md)
+_MOST: Final = 4  # one for each core; on two cores a third and a fourth only cost (docs/benchmarks.md)
 _UNNAMED: Final = 0  # the major number of file systems that are on no one device: btrfs, tmpfs, ZFS
 _MD: Final = 9  # that of md devices: Unraid's do not say what is behind them
 
@@ -17,7 +17,7 @@ def readers(device: int, source: str, *, disks: int, cores: int) -> int:
     """
     if is_spinning(_named(device, source)):
         return 1
-    return max(1, min(_MOST, 2 * cores // max(1, disks)))
+    return max(1, min(_MOST, max(2, cores) // max(1, disks)))
 
 
 def is_spinning(device: int) -> bool:

@@ -4,6 +4,7 @@ Each reader ends by itself when the other end of its line is closed: at the end 
 when the process that scans has died. One that waits for a disk that does not answer ends when the disk does.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ _REPORTS = 0.1  # seconds between two reports of how far the reading is
 def main() -> None:
     """Fork a reader for each ``line:root`` of the arguments, both descriptors, and wait until all of them have ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that scans
+    gc.disable()  # nothing here refers to itself in a circle
     pairs = [tuple(map(int, argument.split(":"))) for argument in sys.argv[1:]]
     everything = {fd for pair in pairs for fd in pair}
     for line, root in pairs:
