@@ -109,7 +109,7 @@ def main() -> None:
     with scratch(asked.below) as folder:
         tables = _tables(asked, folder)
     if asked.write:
-        page.fill("scan", tables)
+        page.write(tables, name="scan")
 
 
 def _tables(asked: argparse.Namespace, folder: Path) -> list[str]:

@@ -1,19 +1,19 @@
-"""The page of figures: each benchmark replaces what stands between its own two marks."""
+"""The tables of a benchmark in docs/benchmarks.md, between two marks that name it."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
-def marks(name: str) -> tuple[str, str]:
-    return f"<!-- {name} figures: begin -->", f"<!-- {name} figures: end -->"
+def write(tables: Iterable[str], *, name: str, page: Path = PAGE) -> None:
+    """Put the tables in place of what stands between ``<!-- {name} figures: begin -->`` and its end.
 
-
-def fill(name: str, tables: Iterable[str], *, page: Path = PAGE) -> None:
-    """Put the tables between its `marks`. Raises ValueError when a mark is missing."""
-    begin, end = marks(name)
-    text = page.read_text()
-    before, rest = text[: text.index(begin)], text[text.index(end) :]
-    page.write_text(f"{before}{begin}\n\n" + "\n".join(tables) + f"\n{rest}")
+    Raises ValueError when the page has no such marks; nothing is written then.
+    """
+    begin, end = f"<!-- {name} figures: begin -->", f"<!-- {name} figures: end -->"
+    before, opened, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        raise ValueError(f"{page} has no place for the {name} figures")
+    page.write_text(f"{before}{begin}\n\n" + "\n".join(tables) + f"\n{end}{after}")

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from page import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 _OURS = """
-import sys, time
+import os, sys, time
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.inventory.scan import scan
-disks = [Disk(name=path, path=path, size_bytes=1, used_bytes=0) for path in sys.argv[1:]]
+disks = [Disk(name=path, path=path, size_bytes=1, used_bytes=0, device=os.stat(path).st_dev, inode=os.stat(path).st_ino)
+    for path in sys.argv[1:]]
 start = time.perf_counter()
 found = scan(disks, depth=1, now=0, cancel=Cancel(), on_progress=lambda *_: None)
 print(time.perf_counter() - start, sum(unit.files for unit in found.units))

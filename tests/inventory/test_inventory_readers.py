@@ -15,7 +15,7 @@ from rebalancer import proc
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError
-from rebalancer.inventory import medium, team, xfs
+from rebalancer.inventory import team, xfs
 from rebalancer.inventory.channel import Begin
 from rebalancer.inventory.findings import DiskContent, Findings
 from rebalancer.inventory.reading import WHOLE, Depths, DiskReading
@@ -187,25 +187,6 @@ def test_what_was_written_a_moment_ago_has_its_length(make_disk: MakeDisk) -> No
     (unit,) = scan([disk_at(root)], depth=1, now=0, cancel=Cancel(), on_progress=unseen).units
 
     assert unit.apparent_bytes == 50 * 70_000
-
-
-# how many
-
-
-@pytest.mark.parametrize(("spins", "disks", "expected"), [(False, 1, 4), (False, 4, 2), (False, 30, 1), (True, 1, 1)])
-def test_only_a_disk_without_a_head_is_read_by_several(
-    make_disk: MakeDisk, spins: bool, disks: int, expected: int
-) -> None:
-    root = make_disk("xfs", 300, "disk1")
-    source = subprocess.run(["findmnt", "-no", "SOURCE", root], check=True, capture_output=True, text=True).stdout
-    Path(f"/sys/block/{Path(source.strip()).name}/queue/rotational").write_text(str(int(spins)))
-
-    assert medium.readers(root.stat().st_dev, "", disks=disks, cores=8) == expected
-
-
-@pytest.mark.parametrize("major", [0, 9, 4095])
-def test_a_disk_that_may_spin_is_read_by_one(major: int) -> None:
-    assert medium.readers(os.makedev(major, 1), "none", disks=1, cores=8) == 1
 
 
 # stopping

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from planning_lab import GB, array
 
-from page import marks
+import page
 from planner import judge, orders, report
 from planner.arrays import Trial, small
 from planner.trials import Exact, Result, exact, judged
@@ -37,15 +37,16 @@ def test_divisible_units_never_cost_more_than_whole_ones() -> None:
 
 
 def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
-    page, data = tmp_path / "page.md", tmp_path / "data.json"
-    page.write_text("before\n{}\nold\n{}\nafter\n".format(*marks("planner")))
+    path, data = tmp_path / "page.md", tmp_path / "data.json"
+    path.write_text("before\n<!-- x figures: begin -->\nold\n<!-- x figures: end -->\nafter\n")
     figures: dict[str, object] = {
         "small": [Exact(name="x", seconds=1.0, spread=1.0, least_spread=1.0, bytes=5, optimum=5.0, is_proven=True)]
     }
 
-    report.write(page, data, ["new"], figures)
+    page.write(["new"], name="x", page=path)
+    report.write(data, figures)
 
-    text = page.read_text()
+    text = path.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "new" in text
@@ -53,12 +54,20 @@ def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: P
     assert '"optimum":5.0' in data.read_text()
 
 
-@pytest.mark.parametrize("name", ["planner", "scan"])
-def test_the_page_of_the_benchmarks_has_the_marks(name: str) -> None:
-    text = (ROOT / "docs" / "benchmarks.md").read_text()
+def test_the_page_of_the_benchmarks_has_the_marks() -> None:
+    text = page.PAGE.read_text()
 
-    begin, end = marks(name)
-    assert text.index(begin) < text.index(end)
+    assert text.index("<!-- planner figures: begin -->") < text.index("<!-- planner figures: end -->")
+
+
+def test_a_page_without_the_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("words of others\n")
+
+    with pytest.raises(ValueError, match="no place for the x figures"):
+        page.write(["new"], name="x", page=path)
+
+    assert path.read_text() == "words of others\n"
 
 
 def test_the_program_says_what_it_can_do() -> None:

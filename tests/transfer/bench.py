@@ -17,6 +17,7 @@ import rebalancer
 from rebalancer import names, records
 from rebalancer.array.discovery import find_disks
 from rebalancer.array.disk import Disk
+from rebalancer.array.medium import medium_of
 from rebalancer.cancel import Cancel
 from rebalancer.inventory.unit import Member, UnitKind
 from rebalancer.planning.plan import Move
@@ -153,17 +154,25 @@ class Bench:
 
     def operation(self, paths: Sequence[str], source: Path, destination: Path, *, rate: int | None = None) -> Path:
         """Write the operation file that moves these units."""
+        return self.operation_of([(path, source, destination) for path in paths], rate=rate)
+
+    def operation_of(
+        self, moves: Sequence[tuple[str, Path, Path]], *, at_once: int = 1, rate: int | None = None
+    ) -> Path:
+        """Write the operation file that moves these units, each from one disk to another."""
         file = self.folder / "operation.json"
-        disks = disks_at(source, destination, *self.others)
+        disks = disks_at(*dict.fromkeys(disk for _, *pair in moves for disk in pair), *self.others)
         records.write(
             file,
             Operation(
                 operation_id=OPERATION,
                 disks=disks,
-                moves=tuple(_move(path, source, destination, ()) for path in paths),
+                moves=tuple(_move(path, source, destination, ()) for path, source, destination in moves),
                 reserves={disk.name: self.reserve for disk in disks},
                 verify=self.verify,
                 bandwidth_limit=rate,
+                at_once=at_once,
+                media={disk.name: medium_of(disk) for disk in disks},
             ),
         )
         return file

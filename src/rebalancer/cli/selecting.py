@@ -11,7 +11,7 @@ import click
 from rebalancer import names, quantities
 from rebalancer.cli.options import Command, Decorator, disk, is_typed, only_typed, option_name, parsed
 from rebalancer.errors import UsageError
-from rebalancer.planning.selection import Selection, Strategy, Verification
+from rebalancer.planning.selection import MOST_MOVES_AT_ONCE, Selection, Strategy, Verification
 
 DEEPEST_UNIT = 64
 NAMES = frozenset(Selection.__struct_fields__)  # every option of the selection is named after its field
@@ -112,6 +112,12 @@ def _depth(text: str, *, field: str) -> int:
     return int(text)
 
 
+def _moves_at_once(text: str, *, field: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= MOST_MOVES_AT_ONCE):
+        raise UsageError(f"{field}: {text!r} is not a number from 1 to {MOST_MOVES_AT_ONCE}")
+    return int(text)
+
+
 def _reserve(text: str, *, field: str) -> str:
     quantities.parse_reserve(text, field=field)
     return text
@@ -174,7 +180,10 @@ _OPTIONS: tuple[Decorator, ...] = (
     click.option("--max-bytes", metavar="SIZE", callback=parsed(_some(quantities.parse_size)), help="Move at most this much."),
     click.option("--max-runtime", metavar="TIME", callback=parsed(_some(quantities.parse_duration)),
                  help="Stop cleanly after this time."),
-    click.option("--bandwidth-limit", metavar="RATE", callback=parsed(quantities.parse_rate), help="Such as 50MB/s."),
+    click.option("--bandwidth-limit", metavar="RATE", callback=parsed(quantities.parse_rate),
+                 help="Copy at most so much, all moves together, such as 50MB/s; reading again to verify counts too."),
+    click.option("--moves-at-once", metavar="NUMBER", callback=parsed(_moves_at_once),
+                 help="How many moves may be under way on different disks (default: 1 with parity, else 2 to 4)."),
     click.option("--verify", type=click.Choice([kind.value for kind in Verification]), default="full",
                  callback=parsed(_verification),
                  help="full: read both sides again from the medium (default); fast: only the copy."),

@@ -15,6 +15,7 @@ import msgspec
 
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.execution import ProcessIdentity
+from rebalancer.executions.family import stop_family
 from rebalancer.executions.process import TOKEN, ProvenProcess, identity_of
 from rebalancer.transfer.control import PAUSING
 from rebalancer.transfer.messages import Message
@@ -84,11 +85,8 @@ class WorkerProcess:
                 process.pause(paused=paused)
 
     def kill(self) -> bool:
-        """End it; returns False when it is stuck in the kernel, waiting for a disk."""
-        if self._process.poll() is not None:
-            return True
-        with ProvenProcess(self.identity) as process:
-            return process.kill()
+        """End it and what it started; returns False when one of them is stuck in the kernel, waiting for a disk."""
+        return not stop_family(self.identity, grace=0).pending
 
     def exit_code(self) -> int:
         """Let it end and wait for that; returns the exit code, negative for the signal that ended it."""

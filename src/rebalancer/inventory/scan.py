@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from rebalancer import linux
 from rebalancer.array.disk import Disk, DiskStatus
+from rebalancer.array.medium import medium_of
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError, UsageError
-from rebalancer.inventory import medium, open_files, team
+from rebalancer.inventory import open_files, team
 from rebalancer.inventory.channel import Begin
 from rebalancer.inventory.findings import DiskContent
 from rebalancer.inventory.reading import WHOLE, Depths, DiskReading
@@ -24,6 +25,7 @@ from rebalancer.inventory.unit import Inventory
 
 OnProgress = Callable[[str, int, int], None]
 
+_MOST = 4  # readers of one disk; one for each core: on two cores a third and a fourth only cost (docs/benchmarks.md)
 _PATIENCE = 0.03  # seconds before processes are started; what is read by then needs none
 _BEAT = 0.1  # seconds between two reports, and between two looks at the request to stop
 _GRACE = 1.0  # seconds threads and processes get to notice that they should stop; one that waits for its disk cannot
@@ -110,8 +112,10 @@ class _Lane:
         self._thread.start()
 
     def readers(self, *, disks: int, cores: int) -> int:
-        """Return how many processes may read the disk."""
-        return medium.readers(os.fstat(self.root).st_dev, self.disk.mount_source, disks=disks, cores=cores)
+        """Return how many processes may read the disk while so many disks are read: one where a head has to travel."""
+        if medium_of(self.disk).is_rotational:
+            return 1
+        return max(1, min(_MOST, max(2, cores) // max(1, disks)))
 
     def hand_over(self, lines: Sequence[socket.socket]) -> None:
         """Let the readers at these lines go on, once they are ready."""

@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+MOST_MOVES_AT_ONCE = 16
+
 
 class Strategy(Enum):
     EVEN = "even"  # all disks equally full
@@ -38,5 +40,6 @@ class Selection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reserve: str | None = None  # a size or a percentage; None: `DEFAULT_RESERVE`
     max_bytes: int | None = None
     max_runtime: int | None = None
-    bandwidth_limit: int | None = None  # bytes per second
+    bandwidth_limit: int | None = None  # bytes per second, of all moves together
+    moves_at_once: int | None = None  # None: one with parity, else as many as the processors take
     verify: Verification = Verification.FULL

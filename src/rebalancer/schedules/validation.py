@@ -9,7 +9,7 @@ import msgspec
 
 from rebalancer.errors import UsageError
 from rebalancer.guards.options import NAMES, GuardOptions
-from rebalancer.planning.selection import Selection, Strategy
+from rebalancer.planning.selection import MOST_MOVES_AT_ONCE, Selection, Strategy
 from rebalancer.quantities import format_duration, parse_reserve
 from rebalancer.schedules.expression import parse_expression
 from rebalancer.schedules.hours import parse_active_hours
@@ -68,6 +68,7 @@ SELECTION_RANGES = {
     "max_bytes": Range(1, _LARGEST),
     "max_runtime": Range(1, 31 * _DAY, "s"),
     "bandwidth_limit": Range(1, _LARGEST),
+    "moves_at_once": Range(1, MOST_MOVES_AT_ONCE),
 }
 GUARD_RANGES = {
     "max_temperature": Range(20, 90, "°C"),

@@ -244,7 +244,7 @@ class _Steps:
         while waiting:
             busy: list[Item] = []
             appeared += self.each(waiting, _claim_and_appear, busy=busy)
-            if busy and (time.monotonic() > deadline or self.route.control.cancel.is_requested):
+            if busy and (time.monotonic() > deadline or self.route.control.is_stopped):
                 for item in busy:
                     undo(item, self.route, item.in_use())
                 return appeared

@@ -8,12 +8,13 @@ _PREFIX = ".rebalancer-"
 class Marks:
     """Names of one operation: ``.rebalancer-{operation}-{n}.part`` and ``.rebalancer-{operation}.hidden``.
 
-    They never contain the file's own name, which may already be as long as a name can be.
+    They never contain the file's own name, which may already be as long as a name can be. Whoever works beside others
+    counts from a number of his own.
     """
 
-    def __init__(self, operation_id: str) -> None:
+    def __init__(self, operation_id: str, *, first: int = 1) -> None:
         self._start = f"{_PREFIX}{operation_id}-".encode()
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self.hidden = f"{_PREFIX}{operation_id}.hidden".encode()
 
     def new_part(self) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rebalancer import names
 from rebalancer.array.disk import Disk
+from rebalancer.array.medium import medium_of
 from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
 from rebalancer.quantities import format_size
@@ -134,21 +135,23 @@ class Report:
 
     def progress(self) -> None:
         self._last = time.monotonic()
+        self.send(self.now())
+
+    def now(self) -> Progress:
+        """Return where the work stands."""
         source, destination, path, phase = self._where
-        self.send(
-            Progress(
-                moves_done=self.moves_done,
-                moves_total=self.moves_total,
-                files_moved=self.files_moved,
-                files_total=self.files_total,
-                bytes_moved=self.bytes_moved,
-                bytes_copied=self.bytes_moved + self._in_flight,
-                bytes_total=self.bytes_total,
-                source=source,
-                destination=destination,
-                path=path,
-                phase=phase,
-            )
+        return Progress(
+            moves_done=self.moves_done,
+            moves_total=self.moves_total,
+            files_moved=self.files_moved,
+            files_total=self.files_total,
+            bytes_moved=self.bytes_moved,
+            bytes_copied=self.bytes_moved + self._in_flight,
+            bytes_total=self.bytes_total,
+            source=source,
+            destination=destination,
+            path=path,
+            phase=phase,
         )
 
 
@@ -165,6 +168,11 @@ class Route:
     verify: Verification = Verification.FULL
     min_age: int = 0
     witness: Witness = field(default_factory=Witness)
+
+    def are_apart(self) -> bool:
+        """Return whether it is known that a stream from each disk at once sends no heads to two places."""
+        one, other = medium_of(self.source.disk), medium_of(self.destination.disk)
+        return bool(one.devices and other.devices) and not one.spindles & other.spindles
 
     def left(self, path: bytes, error: Exception) -> None:
         """Say that something stays, and why; what vanished does not stay."""

@@ -70,7 +70,7 @@ class UnitMover:
         finally:
             self.batch.let_go()
         linux.sync_file_system(self.route.destination.fd)  # also the folders that hold no file
-        with self.route.blaming(self.route.source, "removing empty folders"):
+        with self.route.blaming(self.route.source, "removing empty folders"), self.route.control.alone():
             for path in paths:
                 self._tidy(path)
 
@@ -112,7 +112,8 @@ class UnitMover:
     def _enter(self, parent: Pair, name: bytes, todo: list[tuple[Pair, list[bytes]]]) -> None:
         self.route.control.check()
         try:
-            pair = open_child(parent, name, self.route)
+            with self.route.control.alone():
+                pair = open_child(parent, name, self.route)
         except FileNotFoundError:
             return
         except FileLeftError as error:
@@ -246,7 +247,8 @@ class UnitMover:
         stack.callback(pair.release)
         for name in path.split(b"/") if path else []:
             try:
-                pair = open_child(pair, name, self.route)
+                with self.route.control.alone():
+                    pair = open_child(pair, name, self.route)
             except (FileNotFoundError, VanishedError):
                 return None
             except OSError as error:

@@ -1,162 +1,155 @@
 """The process that moves bytes: carries out one operation and reports it as JSON lines."""
 
 import os
+import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from rebalancer import linux, records
-from rebalancer.array.discovery import confirm
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, RebalancerError
-from rebalancer.planning.plan import Move
+from rebalancer.planning.traffic import Traffic
 from rebalancer.transfer.control import Control
-from rebalancer.transfer.failure import DiskFailedError, FileLeftError, UnitLeftError, explain
-from rebalancer.transfer.marks import Marks
-from rebalancer.transfer.messages import Finished, Message
+from rebalancer.transfer.lane import Done, Lane, LaneLostError
+from rebalancer.transfer.messages import Finished, Left, Message, Progress
+from rebalancer.transfer.mover import Knowledge, Mover, report_of
 from rebalancer.transfer.operation import Operation
-from rebalancer.transfer.recover import has_own_name_above, is_begun, recover
-from rebalancer.transfer.route import OpenDisk, Report, Route
-from rebalancer.transfer.unit import UnitMover, raise_open_limit
-from rebalancer.transfer.witness import Witness
+from rebalancer.transfer.unit import raise_open_limit
+
+_POLL = 50  # milliseconds
+
+NICENESS = 10  # setpriority(2)
 
 
 class Worker:
-    """Carries out the moves of one operation, in order, each with its disks confirmed anew."""
+    """Carries out the moves of one operation: in order in this process, or several at once in processes beside it."""
 
     def __init__(self, operation: Operation, control: Control, send: Callable[[Message], None]) -> None:
         self.operation = operation
         self.control = control
-        self.marks = Marks(operation.operation_id)
-        self.witness = Witness()
-        self.disks = {disk.name: disk for disk in operation.disks}
-        self.failed: dict[str, str] = {}  # disks on which nothing more is done, and why
-        self.ledger: dict[str, int] = {}
-        self.unfinished: list[int] = []
-        self.report = Report(
-            send,
-            moves_total=len(operation.moves),
-            files_total=sum(move.files for move in operation.moves),
-            bytes_total=sum(move.size_bytes for move in operation.moves),
-        )
-        control.on_pause = self.report.paused
+        self.send = send
+        self.unfinished: set[int] = set()
+        self.files_left = 0
+        self.stopped = ""
+        self.known = Knowledge()
+        self.nothing = report_of(operation, send).now()
 
     def work(self, *, only_begun: bool) -> Finished:
-        """Do all moves, or after a crash only those that were begun; return what really happened."""
-        stopped = error = ""
-        for number, move in enumerate(self.operation.moves):
-            try:
+        """Do all moves, or after a crash only those that were begun; return what really happened.
+
+        Raises LaneLostError when nobody can say what happened.
+        """
+        operation = self.operation
+        limited = frozenset(disk.name for disk in operation.disks if disk.is_folder)
+        traffic = Traffic(operation.moves, media=operation.media, limited=limited, limit=operation.at_once)
+        # what a crash left is put back by one alone: its names may be anywhere above the units
+        if only_begun or not traffic.is_ever_shared:
+            return self._one_by_one(only_begun=only_begun)
+        return self._several_at_once(traffic)
+
+    def _one_by_one(self, *, only_begun: bool) -> Finished:
+        mover, number = Mover(self.operation, self.control, self.send), 0
+        try:
+            for number, move in enumerate(self.operation.moves):
                 self.control.check()
-                self._move(number, move, only_begun=only_begun)
-            except CancelledError as cancelled:
-                stopped = str(cancelled)
-                if only_begun:  # nobody has looked at the rest yet
-                    self.unfinished += range(number, len(self.operation.moves))
-                break
-        if len(self.failed) == len(self.disks):
-            error = "; ".join(f"{disk}: {reason}" for disk, reason in self.failed.items())
+                try:
+                    mover.move(move, only_begun=only_begun)
+                finally:
+                    self._note(number, is_unfinished=mover.is_unfinished)
+        except CancelledError as cancelled:
+            self.stopped = str(cancelled)
+            if only_begun:  # nobody has looked at the rest yet
+                self.unfinished.update(range(number, len(self.operation.moves)))
+        self.known, self.files_left = mover.known, mover.report.files_left
+        return self._finished(mover.report.now())
+
+    def _note(self, number: int, *, is_unfinished: bool) -> None:
+        if is_unfinished:
+            self.unfinished.add(number)
+
+    def _finished(self, progress: Progress) -> Finished:
+        failed, error = self.known.failed, ""
+        if len(failed) == len(self.operation.disks):
+            error = "; ".join(f"{disk}: {reason}" for disk, reason in failed.items())
         return Finished(
-            files_moved=self.report.files_moved,
-            bytes_moved=self.report.bytes_moved,
-            files_left=self.report.files_left,
-            moves_done=self.report.moves_done,
-            moves_total=self.report.moves_total,
-            unfinished=tuple(self.unfinished),
-            stopped=stopped,
+            files_moved=progress.files_moved,
+            bytes_moved=progress.bytes_moved,
+            files_left=self.files_left,
+            moves_done=progress.moves_done,
+            moves_total=progress.moves_total,
+            unfinished=tuple(sorted(self.unfinished)),
+            stopped=self.stopped,
             error=error,
         )
 
-    def _move(self, number: int, move: Move, *, only_begun: bool) -> None:
-        self.report.begin_unit()
-        self.report.is_untidy = False
+    # -- several at once ----------------------------------------------------------------------------------------
+
+    def _several_at_once(self, traffic: Traffic) -> Finished:
         with ExitStack() as stack:
+            lanes: list[Lane] = []
             try:
-                route = self._route(move, stack)
-            except (RebalancerError, OSError) as error:
-                self.report.left(move.source, move.raw_path, _in_words(error))
-                if only_begun:
-                    self.unfinished.append(number)  # nobody could look, so it may still be half done
-                return
-            try:
-                self._carry_out(move, route, only_begun=only_begun)
-            finally:
-                if self._is_unfinished(move, route):
-                    self.unfinished.append(number)
+                self._hand_out(traffic, lanes, stack)
+                while busy := [lane for lane in lanes if lane.task is not None]:
+                    for lane in _speaking(busy):
+                        self._hear(lane, lanes, traffic)
+                    self._hand_out(traffic, lanes, stack)
+            except BaseException:
+                self.control.stop("the worker failed")  # else whoever is at work would go on to the end of his move
+                raise
+        return self._finished(self._together(lanes))
 
-    def _is_unfinished(self, move: Move, route: Route) -> bool:
-        """Return whether the next run must look here; so it must where nobody can look now."""
-        if {move.source, move.destination} & self.failed.keys():
-            return True  # what we left on a disk that failed waits for its return
-        try:
-            return is_begun(move, route) or (self.report.is_untidy and has_own_name_above(move, route))
-        except OSError:
-            return True
+    def _hand_out(self, traffic: Traffic, lanes: list[Lane], stack: ExitStack) -> None:
+        if self.control.is_stopped and traffic.is_waiting:
+            self.stopped = self.control.cancel.reason
+        while not self.stopped and (number := traffic.begin()) is not None:
+            lane = next((lane for lane in lanes if lane.task is None), None)
+            if lane is None:
+                lane = Lane(len(lanes) + 1, self.operation, self.control, beside=lanes)
+                stack.callback(lane.end)
+                lanes.append(lane)
+            lane.give(number, self.known)
 
-    def _carry_out(self, move: Move, route: Route, *, only_begun: bool) -> None:
-        try:
-            if only_begun:
-                route.at(move.raw_path, "recovering")
-                recover(move, route)
-                if not is_begun(move, route):
-                    return
-            elif move.kind.value == "folder" or move.also:
-                route.destination.demand_room(move.size_bytes)
-            UnitMover(route).move(move)
-            if self.report.files_left_of_unit == 0:
-                self.report.moves_done += 1
-        except (FileLeftError, UnitLeftError, DiskFailedError) as error:
-            self._leave(move, route, error)
-        except OSError as error:
-            self._leave(move, route, explain(error, disk=route.destination.name, doing="moving a folder"))
-        finally:
-            self.report.progress()
+    def _hear(self, lane: Lane, lanes: list[Lane], traffic: Traffic) -> None:
+        for said in lane.hear():
+            if isinstance(said, Left):
+                self.files_left += 1
+                self.send(said)
+                continue
+            if isinstance(said, Done):
+                self._note(said.number, is_unfinished=said.is_unfinished)
+                self.known.learn(said.known)
+                self.stopped = self.stopped or said.stopped
+                traffic.end(said.number)
+            lane.progress = said.progress if isinstance(said, Done) else said
+        self.send(self._together(lanes))
 
-    def _leave(self, move: Move, route: Route, error: RebalancerError) -> None:
-        if isinstance(error, DiskFailedError):
-            self.failed[error.disk] = error.reason
-        route.left(move.raw_path, error)
-
-    def _route(self, move: Move, stack: ExitStack) -> Route:
-        """Open the disks of a move after making sure that they are what they were.
-
-        Raises RefusedError when one is not, DiskFailedError when one failed earlier.
-        """
-        source = self._open(move.source, stack)
-        destination = self._open(move.destination, stack, floor=move.floor_bytes)
-        others = tuple(
-            self._open(name, stack)
-            for name, disk in self.disks.items()
-            if name not in {move.source, move.destination, *self.failed} and disk.is_usable
-        )
-        return Route(
-            source=source,
-            destination=destination,
-            others=others,
-            marks=self.marks,
-            control=self.control,
-            report=self.report,
-            verify=self.operation.verify,
-            min_age=self.operation.min_age,
-            witness=self.witness,
+    def _together(self, lanes: Sequence[Lane]) -> Progress:
+        """Return what all lanes did, and what the first that is at work is at: whoever watches sees it stay the same."""
+        told = [lane.progress for lane in lanes if lane.progress is not None]
+        busy = [lane.progress for lane in lanes if lane.progress is not None and lane.task is not None]
+        return structs.replace(
+            (busy or told or [self.nothing])[0],
+            moves_done=sum(one.moves_done for one in told),
+            files_moved=sum(one.files_moved for one in told),
+            bytes_moved=sum(one.bytes_moved for one in told),
+            bytes_copied=sum(one.bytes_copied for one in told),
+            beside=max(0, len(busy) - 1),
         )
 
-    def _open(self, name: str, stack: ExitStack, *, floor: int = 0) -> OpenDisk:
-        if name in self.failed:
-            raise DiskFailedError(name, f"left alone since an earlier failure ({self.failed[name]})")
-        disk = self.disks[name]
-        confirm(disk, root=Path(self.operation.root))
-        try:
-            reserve = max(self.operation.reserves.get(name, 0), floor)
-            opened = OpenDisk(disk, reserve=reserve, ledger=self.ledger)
-        except OSError as error:
-            raise DiskFailedError(name, (error.strerror or "cannot be opened").lower()) from error
-        stack.callback(opened.close)
-        return opened
+
+def _speaking(lanes: Sequence[Lane]) -> list[Lane]:
+    """Return the lanes that have something to say, after a moment if there are none yet."""
+    poll = select.poll()  # not select(2), which cannot watch descriptors above 1023
+    for lane in lanes:
+        poll.register(lane, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(_POLL)}
+    return [lane for lane in lanes if lane.fileno() in ready]
 
 
 class Order(Struct, frozen=True):
@@ -175,7 +168,8 @@ def main(arguments: list[str]) -> int:
     control = Control(Cancel())
     control.listen()
     if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
-        control.cancel.request("its supervisor is gone")
+        control.stop("its supervisor is gone")
+    _make_way()
     raise_open_limit()
     os.umask(0)  # modes are set explicitly, before anybody can see a name
     send = _sender(control)
@@ -186,12 +180,26 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"{error}\n")
             return int(error.exit_code)
         control.limit(operation.bandwidth_limit)
-        send(Worker(operation, control, send).work(only_begun=order.only_begun))
+        try:
+            send(Worker(operation, control, send).work(only_begun=order.only_begun))
+        except LaneLostError as error:
+            sys.stderr.write(f"{error}\n")
+            return int(error.exit_code)
     return 0
 
 
-def _in_words(error: RebalancerError | OSError) -> str:
-    return str(error) if isinstance(error, RebalancerError) else (error.strerror or str(error)).lower()
+def _make_way() -> None:
+    """Let everybody else go first, on processors and disks; threads started later inherit it.
+
+    In a session of its own a process is weighed by its session's niceness, not its own (sched(7), autogroup).
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with suppress(OSError):
+        linux.be_idle_on_disks()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _orders(arguments: list[str]) -> Iterator[Order]:
@@ -210,7 +218,7 @@ def _sender(control: Control) -> Callable[[Message], None]:
             sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            control.cancel.request("its supervisor is gone")
+            control.stop("its supervisor is gone")
 
     return send
 

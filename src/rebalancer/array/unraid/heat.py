@@ -1,8 +1,10 @@
 """How the array's disks fare by Unraid's own measure: their temperature, its limits, their status and errors."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rebalancer.array.disk import Disk
 from rebalancer.array.unraid.ini import CONFIG, STATE, Sections, parse, read
 from rebalancer.array.unraid.values import is_empty_slot, number
 
@@ -54,6 +56,13 @@ def array_disks(root: Path) -> dict[str, DiskHealth]:
             name = values.get("name", section)
             found[name] = _health(name, values, overrides.get(values.get("id", ""), {}), display)
     return found
+
+
+def has_parity(disks: Iterable[Disk], root: Path) -> bool:
+    """Return whether one of the disks is a data disk of an array with parity, where every write is one of parity too."""
+    array = array_disks(root)
+    is_protected = any(disk.is_parity for disk in array.values())
+    return is_protected and any(root / "mnt" / disk.name == Path(disk.path) for disk in disks if disk.name in array)
 
 
 def _health(name: str, values: dict[str, str], override: dict[str, str], display: dict[str, int]) -> DiskHealth:
