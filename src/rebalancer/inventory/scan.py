@@ -26,7 +26,7 @@ from rebalancer.inventory.unit import Inventory
 OnProgress = Callable[[str, int, int], None]
 
 _MOST = 4  # readers of one disk; one for each core: on two cores a third and a fourth only cost (docs/benchmarks.md)
-_PATIENCE = 0.03  # seconds before processes are started; what is read by then needs none
+_PATIENCE = 0.1  # seconds before processes are started: what costs them as long to begin is read by then
 _BEAT = 0.1  # seconds between two reports, and between two looks at the request to stop
 _GRACE = 1.0  # seconds threads and processes get to notice that they should stop; one that waits for its disk cannot
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
