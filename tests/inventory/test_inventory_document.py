@@ -159,3 +159,7 @@ def test_a_full_disk_leaves_the_older_inventory(make_disk: MakeDisk) -> None:
 
     assert document.load(root / "inventory.json") == EMPTY
     assert os.listdir(root) == ["inventory.json"]
+
+
+def test_a_document_says_that_the_disks_were_read_anew() -> None:
+    assert "cannot be known safely" in document.document(Inventory(disks=(), units=()))["read_anew"]

@@ -7,6 +7,7 @@ from rebalancer.cli import output, tables
 from rebalancer.cli.bars import Fill
 from rebalancer.cli.tables import Cell, Column, Table
 from rebalancer.executions.execution import DiskFill, ScheduleExecution
+from rebalancer.inventory.document import READ_ANEW
 from rebalancer.inventory.unit import Inventory, LeftAlone
 from rebalancer.planning import words
 from rebalancer.planning.plan import Plan
@@ -57,6 +58,7 @@ def show_inventory(inventory: Inventory, *, every_detail: bool) -> None:
     )  # fmt: skip
     left = _left_alone(inventory)
     tables.show(Table(columns, [_inventory_row(disk.name, inventory, left) for disk in inventory.disks]))
+    output.say(READ_ANEW)
     if not left:
         return
     if not every_detail:

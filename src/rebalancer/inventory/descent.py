@@ -11,6 +11,7 @@ from rebalancer import linux
 T = TypeVar("T")
 
 _OPEN_AT_MOST = 16  # per disk, so that sixty disks stay below the usual limit of 1,024 descriptors
+_GIVEN_DEPTH = 16  # folders below the root
 _CHUNK = 2048  # bytes of a path opened at once; the kernel takes 4,095
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -22,7 +23,7 @@ class Level(Generic[T]):
     name: bytes
     scope: T
     fd: int
-    inode: int
+    inode: int = 0  # noted when it is closed, to know it again
     pending: list[tuple[bytes, T]] = field(default_factory=list)
 
 
@@ -30,7 +31,7 @@ class Descent(Generic[T]):
     """A stack of folders from the root to the one being read; any depth, any length of path."""
 
     def __init__(self, root: int, scope: T) -> None:
-        self._levels = [Level(b"", scope, root, os.fstat(root).st_ino)]
+        self._levels = [Level(b"", scope, root)]
         self._first_open = 1  # levels from here on are open, and so is the root; those between are opened again
 
     @property
@@ -50,8 +51,10 @@ class Descent(Generic[T]):
     def enter(self, name: bytes, scope: T) -> None:
         """Go one folder down. Raises OSError, EXDEV for another mount; then nothing has changed."""
         fd = open_folder(self._reopened(), name)
-        self._levels.append(Level(name, scope, fd, os.fstat(fd).st_ino))
+        self._levels.append(Level(name, scope, fd))
         while len(self._levels) - self._first_open > _OPEN_AT_MOST:
+            level = self._levels[self._first_open]
+            level.inode = os.fstat(level.fd).st_ino
             self._close(self._first_open)
             self._first_open += 1
 
@@ -60,6 +63,22 @@ class Descent(Generic[T]):
         self._close(self.depth)
         self._levels.pop()
         self._first_open = min(self._first_open, len(self._levels))
+
+    def give(self, *, all_of_it: bool) -> list[tuple[bytes, T]]:
+        """Hand over folders still to be entered, by their paths, with what they belong to; they are forgotten here.
+
+        Half of those nearest to the root, or all. Nothing far below the root: the way there is opened step by step.
+        """
+        given: list[tuple[bytes, T]] = []
+        for number, level in enumerate(self._levels):
+            if level.pending and (all_of_it or number < _GIVEN_DEPTH):
+                count = len(level.pending) if all_of_it else (len(level.pending) + 1) // 2
+                above = b"".join(level.name + b"/" for level in self._levels[1 : number + 1])
+                given += [(above + name, scope) for name, scope in level.pending[:count]]
+                del level.pending[:count]
+                if not all_of_it:
+                    break
+        return given
 
     def close(self) -> None:
         """Close every folder but the root, which is the caller's."""
@@ -87,6 +106,8 @@ class Descent(Generic[T]):
         self._first_open = first
         for index in range(first, len(self._levels)):
             level = self._levels[index]
+            if level.fd >= 0:
+                level.inode = os.fstat(level.fd).st_ino
             self._close(index)
             level.fd = above = open_folder(above, level.name)
             if os.fstat(above).st_ino != level.inode:

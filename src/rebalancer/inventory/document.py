@@ -15,6 +15,8 @@ from rebalancer.array.disk import Disk
 from rebalancer.errors import NotFoundError, RebalancerError, RefusedError, UsageError
 from rebalancer.inventory.unit import Inventory, Unit
 
+READ_ANEW = "what changed since an earlier scan cannot be known safely, so every disk was read anew"  # ADR 0009
+
 
 class _FreeSpace(Struct):
     """What a hand-written disk may leave out."""
@@ -34,6 +36,7 @@ def document(inventory: Inventory) -> dict[str, Any]:
         "units": inventory.units,
         "left_alone": inventory.left_alone,
         "scanned_at": inventory.scanned_at,
+        "read_anew": READ_ANEW,
     }
 
 

@@ -3,6 +3,8 @@
 import stat
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from rebalancer import names
 from rebalancer.inventory.status import Status
 from rebalancer.inventory.unit import Member, Unit, UnitKind
@@ -10,20 +12,17 @@ from rebalancer.inventory.unit import Member, Unit, UnitKind
 _SHOWN = 200  # characters of a path in a reason; a path may be longer than a screen
 
 
-class Tally:
+class Tally(Struct, array_like=True):
     """What was found of one unit so far. Of several reasons to leave it alone the first by path stands."""
 
-    __slots__ = ("apparent_bytes", "files", "kind", "newest_mtime", "path", "reason", "size_bytes", "use")
-
-    def __init__(self, path: bytes, kind: UnitKind) -> None:
-        self.path = path
-        self.kind = kind
-        self.size_bytes = 0
-        self.apparent_bytes = 0
-        self.files = 0
-        self.newest_mtime = 0  # nanoseconds
-        self.reason: tuple[bytes, str] | None = None  # the path that is the cause, and the sentence; None: may move
-        self.use: tuple[bytes, str] | None = None  # the first file that somebody writes to, and the sentence
+    path: bytes
+    kind: UnitKind
+    size_bytes: int = 0
+    apparent_bytes: int = 0
+    files: int = 0
+    newest_mtime: int = 0  # nanoseconds
+    reason: tuple[bytes, str] | None = None  # the path that is the cause, and the sentence; None: may move
+    use: tuple[bytes, str] | None = None  # the first file that somebody writes to, and the sentence
 
     def add(self, files: int, blocks: int, *, length: int, newest: int) -> None:
         """Add files; blocks of 512 bytes, the newest mtime in nanoseconds."""
@@ -52,16 +51,14 @@ class Tally:
         if self.use is None or path < self.use[0]:
             self.use = (path, f"{reason}: {shortened(path)}")
 
-    def absorb(self, others: "Sequence[Tally]") -> None:
-        """Take over what the other members of a hard-link group hold."""
-        self.kind = UnitKind.LINKS
-        for other in others:
-            self.size_bytes += other.size_bytes
-            self.apparent_bytes += other.apparent_bytes
-            self.files += other.files
-            self.newest_mtime = max(self.newest_mtime, other.newest_mtime)
-            self.reason = min((reason for reason in (self.reason, other.reason) if reason), default=None)
-            self.use = min((use for use in (self.use, other.use) if use), default=None)
+    def absorb(self, other: "Tally") -> None:
+        """Take over what another one holds: a part of the same unit, or a member of the same hard-link group."""
+        self.size_bytes += other.size_bytes
+        self.apparent_bytes += other.apparent_bytes
+        self.files += other.files
+        self.newest_mtime = max(self.newest_mtime, other.newest_mtime)
+        self.reason = min((reason for reason in (self.reason, other.reason) if reason), default=None)
+        self.use = min((use for use in (self.use, other.use) if use), default=None)
 
     def unit(self, disk: str, also: "Sequence[Tally]") -> Unit:
         """Return the finished unit; ``also`` are the members that were absorbed."""
