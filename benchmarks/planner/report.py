@@ -7,10 +7,10 @@ from statistics import median
 
 import msgspec
 
+import pages
 from planner.rivals import RIVALS
 from planner.trials import Exact, Result
 
-BEGIN, END = "<!-- planner figures: begin -->", "<!-- planner figures: end -->"
 _HEAD = "| what | figure |\n|---|---|\n"
 
 
@@ -82,9 +82,7 @@ def _by_order(results: Sequence[Exact]) -> list[tuple[str, str]]:
 
 def write(page: Path, data: Path, tables: Iterable[str], figures: dict[str, object]) -> None:
     """Put the tables between the marks of the page, and the figures beside it as JSON."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n" + "\n".join(tables) + f"\n{END}{after}")
+    pages.put(page, "planner", tables)
     plain = json.loads(msgspec.json.encode(figures), parse_float=lambda text: round(float(text), 4))
     data.write_text(json.dumps(plain, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
 

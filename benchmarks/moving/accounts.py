@@ -1,0 +1,71 @@
+"""What a command costs: the clock, and the kernel's accounting of every process it waited for."""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moving import media
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One run of one command. Seconds; the processor's include all processes it started and waited for (wait4(2)).
+
+    What the kernel does by itself, such as writing back, is in the clock only.
+    """
+
+    seconds: float
+    processor: float
+    lines: tuple[tuple[float, bytes], ...] = field(
+        default=(), repr=False
+    )  # of its output, with the seconds since the start
+
+
+class Failed(Exception):  # noqa: N818 - what a command did
+    """A command ended with something else than 0."""
+
+
+def run(command: Sequence[str], *, destination: Path, variables: Mapping[str, str], watch: bool = False) -> Account:
+    """Run a command and flush its destination; both are on the clock. Raises Failed.
+
+    With ``watch`` every line of its output is kept with its time.
+    """
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", **variables}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if watch else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd="/",
+    )
+    try:
+        lines = tuple((time.perf_counter() - start, line) for line in process.stdout or ())
+        said = process.stderr.read() if process.stderr else b""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        _end(process)
+    media.sync(destination)
+    seconds = time.perf_counter() - start
+    if process.returncode != 0:
+        raise Failed(f"{command[0]} ended with {process.returncode}: {os.fsdecode(said[-400:])}")
+    return Account(seconds, used.ru_utime + used.ru_stime, lines)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no command behind when we are interrupted."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
