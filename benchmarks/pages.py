@@ -4,9 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name} figures: begin -->", f"<!-- {name} figures: end -->"
+
+
 def put(page: Path, name: str, tables: Iterable[str]) -> None:
     """Replace what is between ``<!-- NAME figures: begin -->`` and its end; raises ValueError when the marks are missing."""
-    begin, end = f"<!-- {name} figures: begin -->", f"<!-- {name} figures: end -->"
+    begin, end = marks(name)
     before, found, rest = page.read_text().partition(begin)
     _, ended, after = rest.partition(end)
     if not found or not ended:

@@ -28,8 +28,10 @@ class Failed(Exception):  # noqa: N818 - what a command did
     """A command ended with something else than 0."""
 
 
-def run(command: Sequence[str], *, destination: Path, variables: Mapping[str, str], watch: bool = False) -> Account:
-    """Run a command and flush its destination; both are on the clock. Raises Failed.
+def run(
+    command: Sequence[str], *, destination: Path | None, variables: Mapping[str, str], watch: bool = False
+) -> Account:
+    """Run a command and flush its destination, if there is one to flush; both are on the clock. Raises Failed.
 
     With ``watch`` every line of its output is kept with its time.
     """
@@ -49,15 +51,16 @@ def run(command: Sequence[str], *, destination: Path, variables: Mapping[str, st
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
-        _end(process)
-    media.sync(destination)
+        end(process)
+    if destination is not None:
+        media.sync(destination)
     seconds = time.perf_counter() - start
     if process.returncode != 0:
         raise Failed(f"{command[0]} ended with {process.returncode}: {os.fsdecode(said[-400:])}")
     return Account(seconds, used.ru_utime + used.ru_stime, lines)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Leave no command behind when we are interrupted."""
     if process.returncode is None:
         process.terminate()

@@ -96,6 +96,8 @@ class Contender:
     prepare: Callable[[Job], list[str]] = field(repr=False)
     takes: bool = True  # the source is gone afterwards
     gives: bool = True  # the destination has it all afterwards
+    is_watched: bool = False  # its lines are kept with their times
+    is_flushed: bool = True  # the destination is flushed after it, on the clock
     share: int = 1  # does only every so many-th file; its seconds count that many times
 
 
@@ -115,7 +117,17 @@ def worker(verify: str) -> Contender:
     def prepare(job: Job) -> list[str]:
         return worker_command(job.operation(job.plan(), verify=verify))
 
-    return Contender(f"our worker, {verify}", prepare)
+    return Contender(f"our worker, {verify}", prepare, is_watched=True)
+
+
+def unflushed(library: Path) -> Contender:
+    """The worker alone with every flush of its made to do nothing, and none after it."""
+
+    def prepare(job: Job) -> list[str]:
+        command = worker_command(job.operation(job.plan(), verify="full"))
+        return ["env", f"LD_PRELOAD={library}", *command]
+
+    return Contender("our worker, full, without any flush", prepare, is_flushed=False)
 
 
 def worker_command(operation: Path) -> list[str]:

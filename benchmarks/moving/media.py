@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard"),
 }
 _OPTIONS = {"xfs": "noatime", "ext4": "noatime,noinit_itable"}
+_PATIENCE = 120.0  # seconds; a mount namespace that somebody made meanwhile holds a device as long as it lives
 _BLOCK = b"\0" * 2**20
 
 
@@ -74,7 +76,7 @@ class Disk:
         if self.file_system == "tmpfs":
             disks.call("mount", "-t", "tmpfs", "-o", f"noatime,size={self.size},mode=755", "tmpfs", str(self.at))
             return
-        disks.call(*_MAKE[self.file_system], self.device)
+        _call_when_free(*_MAKE[self.file_system], self.device)
         disks.call("mount", "-t", self.file_system, "-o", _OPTIONS[self.file_system], self.device, str(self.at))
 
     def drop(self) -> None:
@@ -125,6 +127,20 @@ class Pair:
             for way in ("read", "write"):
                 for what, value in (("bps", rate), ("iops", operations)):
                     (THROTTLE / f"blkio.throttle.{way}_{what}_device").write_text(f"{disk.number} {value}\n")
+
+
+def _call_when_free(*command: str) -> None:
+    """Run a command on a device that was just unmounted, which may be held for a while more."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            disks.call(*command)
+        except AssertionError as error:
+            if "busy" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def refusal(medium: Medium) -> str:

@@ -69,7 +69,12 @@ def _trial(job: Job, tree: Tree, one: Contender) -> Account:
     command = one.prepare(job)
     media.drop_caches()
     with job.pair.limited():
-        account = accounts.run(command, destination=job.destination, variables=job.variables)
+        account = accounts.run(
+            command,
+            destination=job.destination if one.is_flushed else None,
+            variables=job.variables,
+            watch=one.is_watched,
+        )
     _check(job, tree, one)
     return account
 

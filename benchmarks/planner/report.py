@@ -11,6 +11,7 @@ import pages
 from planner.rivals import RIVALS
 from planner.trials import Exact, Result
 
+BEGIN, END = pages.marks("planner")
 _HEAD = "| what | figure |\n|---|---|\n"
 
 
