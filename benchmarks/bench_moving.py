@@ -1,24 +1,33 @@
 """Moving, beside what people use today: speed, processor, memory, page cache, and how soon it stops."""
 
 import argparse
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from moving import contenders, media, report, trees  # noqa: E402 - what they need is found by the line above
+from moving import contenders, effects, media, profiles, report, trees  # noqa: E402 - what they need is found by the line above
+from moving.accounts import Failed  # noqa: E402
 from moving.contenders import Contender  # noqa: E402
+from moving.figures import Figures  # noqa: E402
 from moving.media import Medium  # noqa: E402
 from moving.rounds import race  # noqa: E402
 from moving.trees import Tree  # noqa: E402
 
+PAGE = ROOT / "docs" / "benchmarks.md"
+DATA = ROOT / "benchmarks" / "moving" / "results.json"
+_SOURCES = ROOT / "benchmarks" / "moving"
 _MIB = 2**20
-OURS = "our worker, full"
+_RATE = 50_000_000  # bytes per second
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,71 +41,187 @@ class Event:
     rounds: int
 
 
-def events(*, quick: bool) -> list[Event]:
-    size, count, rounds = (256 * _MIB, 2_000, 2) if quick else (2048 * _MIB, 20_000, 3)
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is moved, and how often."""
+
+    size: int
+    files: int
+    many: int  # files of one unit whose move is looked at for its memory
+    rounds: int
+    seconds: float  # for a bandwidth limit
+
+
+FULL = Scale(size=2048 * _MIB, files=20_000, many=100_000, rounds=3, seconds=20)
+QUICK = Scale(size=256 * _MIB, files=2_000, many=5_000, rounds=2, seconds=3)
+
+
+def large_races(scale: Scale) -> Iterator[Event]:
+    tree, half = trees.large(scale.size), trees.large(scale.size // 2)
     ours = [
         contenders.worker("full"),
-        contenders.worker("fast"),
         contenders.program("full"),
+        contenders.worker("fast"),
         contenders.program("fast"),
     ]
-    rsyncs = [contenders.CAREFUL, contenders.REMOVING]
-    copies = [contenders.COPY, contenders.RSYNC]
+    others = [contenders.CAREFUL, contenders.REMOVING, contenders.COPY, contenders.RSYNC]
     limits = [contenders.READ, contenders.WRITE]
-    large, small = trees.large(size), trees.small(count)
-    few = trees.small(count // 10)
-    return [
-        Event("large-xfs", large, media.XFS, [*ours, *rsyncs, *copies, contenders.balance(1), *limits], rounds),
-        Event("large-tmpfs", large, media.TMPFS, [*ours, *rsyncs, *copies, *limits], rounds),
-        Event("large-ext4", trees.large(size // 2), media.EXT4, [ours[0], *rsyncs, *copies, *limits], rounds),
-        Event("large-spinning", trees.large(size // 2), media.SPINNING, [ours[0], *rsyncs, *copies, *limits], rounds),
-        Event("small-xfs", small, media.XFS, [*ours, *rsyncs, *copies, contenders.balance(50)], rounds),
-        Event("small-tmpfs", small, media.TMPFS, [*ours, *rsyncs, *copies], rounds),
-        Event("small-ext4", small, media.EXT4, [ours[0], *rsyncs], rounds),
-        Event("small-spinning", few, media.SPINNING, [ours[0], *rsyncs], min(rounds, 2)),
-        Event(
-            "middle-xfs",
-            trees.small(count // 5, least=65_536, most=65_536, name="64 KiB files"),
-            media.XFS,
-            [ours[0], *rsyncs],
-            rounds,
-        ),
-        Event(
-            "sparse-xfs",
-            trees.sparse(4 * size, size // 8),
-            media.XFS,
-            [*ours[:2], contenders.COPY, contenders.RSYNC],
-            rounds,
-        ),
+    yield Event("large-xfs", tree, media.XFS, [*ours, *others, contenders.balance(1), *limits], scale.rounds)
+    yield Event("large-tmpfs", tree, media.TMPFS, [*ours, *others, *limits], scale.rounds)
+    yield Event("large-ext4", half, media.EXT4, [*ours[:2], *others, *limits], scale.rounds)
+    yield Event("large-spinning", half, media.SPINNING, [*ours[:2], *others, *limits], scale.rounds)
+    yield Event(
+        "sparse-xfs",
+        trees.sparse(4 * scale.size, scale.size // 8),
+        media.XFS,
+        [*ours[:2], contenders.COPY, contenders.SPARSE],
+        scale.rounds,
+    )
+
+
+def small_races(scale: Scale) -> Iterator[Event]:
+    tree, few = trees.small(scale.files), trees.small(scale.files // 10)
+    middle = trees.small(scale.files // 5, least=65_536, most=65_536, name="64 KiB files")
+    ours = [
+        contenders.worker("full"),
+        contenders.program("full"),
+        contenders.worker("fast"),
+        contenders.program("fast"),
     ]
+    verified = [contenders.CAREFUL, contenders.REMOVING]
+    copies = [contenders.COPY, contenders.RSYNC]
+    yield Event("small-xfs", tree, media.XFS, [*ours, *verified, *copies, contenders.balance(50)], scale.rounds)
+    yield Event("small-tmpfs", tree, media.TMPFS, [*ours, *verified, *copies], scale.rounds)
+    yield Event("small-ext4", tree, media.EXT4, [*ours[:2], *verified], scale.rounds)
+    yield Event("small-spinning", few, media.SPINNING, [*ours[:2], *verified], scale.rounds)
+    yield Event("middle-xfs", middle, media.XFS, [*ours[:2], *verified], scale.rounds)
+
+
+def durability_races(scale: Scale, library: Path) -> Iterator[Event]:
+    who = [contenders.worker("full"), contenders.unflushed(library)]
+    yield Event("durability-small-xfs", trees.small(scale.files), media.XFS, who, scale.rounds)
+    yield Event("durability-large-xfs", trees.large(scale.size // 2), media.XFS, who, scale.rounds)
+
+
+class Bench:
+    """Runs what was asked for and keeps what was found; every part sets up and releases disks of its own."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.asked = asked
+        self.scale = QUICK if asked.quick else FULL
+        self.figures = Figures()
+
+    def run(self) -> None:
+        for event in [*large_races(self.scale), *small_races(self.scale)]:
+            self._part(event.name, event.medium, partial(self._race, event))
+        self._part("durability", media.XFS, self._durability)
+        for medium in (media.XFS, media.SPINNING):
+            self._part(f"interruptions {medium.name}", medium, partial(self._interruptions, medium))
+        self._part("limit", media.TMPFS, self._limit)
+        self._part("memory", media.TMPFS, self._memory)
+        self._part("cache", media.XFS, self._cache)
+
+    def profile(self) -> None:
+        """Print where the time goes, instead of measuring it."""
+        for tree in (trees.small(self.scale.files), trees.large(self.scale.size)):
+            for medium in (media.TMPFS, media.XFS):
+                self._part(f"profile {tree.name} {medium.name}", medium, partial(self._profile, tree, medium))
+
+    def _profile(self, tree: Tree, medium: Medium, folder: Path) -> None:
+        print(profiles.profile(folder, tree, medium), flush=True)
+
+    def _part(self, name: str, medium: Medium, run: Callable[[Path], None]) -> None:
+        """Run one part, if it is asked for and can be; one that fails is told of, and does not stop the others."""
+        if self.asked.only and not any(name.startswith(begin) for begin in self.asked.only):
+            return
+        if lacking := media.refusal(medium):
+            self._skip(name, lacking)
+            return
+        with self._scratch() as folder:
+            try:
+                run(folder)
+            except (AssertionError, OSError, Failed, subprocess.CalledProcessError) as error:
+                self._skip(name, f"it failed: {error}")
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="rebalancer-moving-", dir=self.asked.scratch) as folder:
+            yield Path(folder)
+
+    def _skip(self, name: str, why: str) -> None:
+        self.figures.skipped.append(f"{name}: {why}")
+        _say(f"{name} is not measured: {why}")
+
+    def _race(self, event: Event, folder: Path) -> None:
+        rounds = self.asked.rounds or event.rounds
+        who = [one for one in event.who if not contenders.lacking(one)]
+        for one in event.who:
+            if lacking := contenders.lacking(one):
+                self._skip(f"{event.name}, {one.name}", lacking)
+        found = race(folder, event.tree, event.medium, who, rounds=rounds, say=_say)
+        self.figures.races[event.name] = found
+        print(report.of_race(found), flush=True)
+
+    def _durability(self, folder: Path) -> None:
+        if shutil.which("gcc") is None:
+            self._skip("durability", "what makes flushes do nothing is compiled with gcc, which is not here")
+            return
+        library = folder / "unflushed.so"
+        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, _SOURCES / "unflushed.c"], check=True)
+        for event in durability_races(self.scale, library):
+            self._race(event, folder)
+
+    def _interruptions(self, medium: Medium, folder: Path) -> None:
+        rounds = self.asked.rounds or 5
+        found = effects.interruptions(folder, medium, size=self.scale.size, rounds=rounds)
+        self.figures.interruptions[medium.name] = found
+
+    def _limit(self, folder: Path) -> None:
+        self.figures.rate = _RATE
+        self.figures.rates = effects.rates(folder, rate=_RATE, seconds=self.scale.seconds, rounds=2)
+
+    def _memory(self, folder: Path) -> None:
+        who = [contenders.worker("full"), contenders.program("full"), contenders.CAREFUL]
+        tree = trees.one_unit(self.scale.many)
+        self.figures.peaks[tree.name] = effects.peaks(folder, tree, media.TMPFS, who)
+
+    def _cache(self, folder: Path) -> None:
+        who = [contenders.worker("full"), contenders.program("full"), contenders.COPY, contenders.REMOVING]
+        self.figures.disturbances = effects.disturbances(folder, self.scale.size, who, rounds=2, say=_say)
+        self.figures.disturbed_by = self.scale.size
 
 
 def main() -> int:
     asked = _asked()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is mounted is released
-    tables = []
-    for event in events(quick=asked.quick):
-        if asked.only and not any(event.name.startswith(name) for name in asked.only):
-            continue
-        if lacking := media.refusal(event.medium):
-            print(f"{event.name} is not measured: {lacking}")
-            continue
-        with tempfile.TemporaryDirectory(prefix="rebalancer-moving-", dir=asked.scratch) as folder:
-            found = race(
-                Path(folder), event.tree, event.medium, event.who, rounds=asked.rounds or event.rounds, say=_say
-            )
-        tables.append(report.of_race(found, OURS))
-        print(tables[-1], flush=True)
+    bench = Bench(asked)
+    try:
+        if asked.profile:
+            bench.profile()
+            return 0
+        bench.run()
+    except KeyboardInterrupt:
+        return 130
+    print("\n".join(report.tables(bench.figures)))
+    if asked.write:
+        report.write(PAGE, DATA, bench.figures)
     return 0
 
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small trees and two rounds; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="small trees and two rounds, some minutes")
     parser.add_argument("--only", action="append", metavar="NAME", help="only what begins like this, such as large-xfs")
     parser.add_argument("--rounds", type=int, help="how many rounds, instead of each benchmark's own number")
     parser.add_argument("--scratch", type=Path, help="where the images of the disks are put (default: as TMPDIR says)")
-    return parser.parse_args()
+    parser.add_argument(
+        "--write", action="store_true", help=f"put the tables into {PAGE.name}, the figures into {DATA.name}"
+    )
+    parser.add_argument("--profile", action="store_true", help="print where the time of our worker goes, and end")
+    asked = parser.parse_args()
+    if asked.write and (asked.quick or asked.only or asked.rounds):
+        parser.error("--write is for a full run")
+    return asked
 
 
 def _say(text: str) -> None:

@@ -72,3 +72,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def first_line(*command: str) -> str:
+    """Return the first line of what a program says of itself; empty when it is not there."""
+    try:
+        answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return next(iter((answer.stdout + answer.stderr).splitlines()), "").strip()

@@ -1,9 +1,10 @@
 """Who moves: our program, our worker alone, and what people use instead, each as one command."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,6 +141,7 @@ def _script(name: str, script: str, *, takes: bool = True, gives: bool = True, s
 
 COPY = _script("cp -a", 'cp -a "$SRC"/. "$DST"/', takes=False)
 RSYNC = _script("rsync -aHAX", 'rsync -aHAX "$SRC"/ "$DST"/', takes=False)
+SPARSE = _script("rsync -aHAXS", 'rsync -aHAXS "$SRC"/ "$DST"/', takes=False)
 CAREFUL = _script(
     "careful rsync",
     'rsync -aHAX -W "$SRC"/ "$DST"/; sync -f "$DST"; echo 3 >/proc/sys/vm/drop_caches;'
@@ -173,4 +175,6 @@ def balance(share: int) -> Contender:
     )
 
 
-NEEDS: Mapping[str, str] = {"rsync": "rsync", "dd": "dd", "cp": "cp", "mergerfs.balance's": "rsync"}  # by first word
+def lacking(one: Contender) -> str:
+    """Return what keeps a contender from taking part, empty when nothing does."""
+    return "rsync is not installed" if "rsync" in one.name and shutil.which("rsync") is None else ""

@@ -22,7 +22,7 @@ _OFFSETS = (0.31, 0.47, 0.13, 0.59, 0.23)  # seconds into a phase, so that no ro
 def stage(folder: Path, tree: Tree, medium: Medium) -> Iterator[Job]:
     """Give two disks with the tree on the first."""
     state = folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     media.touch_memory(folder, 3 * tree.room)
     with media.pair(folder, medium, tree.room) as pair:
         job = Job(pair, state)

@@ -205,3 +205,7 @@ def _meminfo(name: str) -> int:
 def cached() -> int:
     """Return the page cache of the machine, in bytes."""
     return _meminfo("Cached")
+
+
+def memory_size() -> int:
+    return _meminfo("MemTotal")
