@@ -56,45 +56,27 @@ FULL = Scale(size=2048 * _MIB, files=20_000, many=100_000, rounds=3, seconds=20)
 QUICK = Scale(size=256 * _MIB, files=2_000, many=5_000, rounds=2, seconds=3)
 
 
-def large_races(scale: Scale) -> Iterator[Event]:
-    tree, half = trees.large(scale.size), trees.large(scale.size // 2)
-    ours = [
-        contenders.worker("full"),
-        contenders.program("full"),
-        contenders.worker("fast"),
-        contenders.program("fast"),
-    ]
-    others = [contenders.CAREFUL, contenders.REMOVING, contenders.COPY, contenders.RSYNC]
-    limits = [contenders.READ, contenders.WRITE]
-    yield Event("large-xfs", tree, media.XFS, [*ours, *others, contenders.balance(1), *limits], scale.rounds)
-    yield Event("large-tmpfs", tree, media.TMPFS, [*ours, *others, *limits], scale.rounds)
-    yield Event("large-ext4", half, media.EXT4, [*ours[:2], *others, *limits], scale.rounds)
-    yield Event("large-spinning", half, media.SPINNING, [*ours[:2], *others, *limits], scale.rounds)
-    yield Event(
-        "sparse-xfs",
-        trees.sparse(4 * scale.size, scale.size // 8),
-        media.XFS,
-        [*ours[:2], contenders.COPY, contenders.SPARSE],
-        scale.rounds,
-    )
-
-
-def small_races(scale: Scale) -> Iterator[Event]:
-    tree, few = trees.small(scale.files), trees.small(scale.files // 10)
-    middle = trees.small(scale.files // 5, least=65_536, most=65_536, name="64 KiB files")
-    ours = [
-        contenders.worker("full"),
-        contenders.program("full"),
-        contenders.worker("fast"),
-        contenders.program("fast"),
-    ]
+def races(scale: Scale) -> Iterator[Event]:
+    worker, program = contenders.worker("full"), contenders.program("full")
+    fast = [contenders.worker("fast"), contenders.program("fast")]
     verified = [contenders.CAREFUL, contenders.REMOVING]
     copies = [contenders.COPY, contenders.RSYNC]
-    yield Event("small-xfs", tree, media.XFS, [*ours, *verified, *copies, contenders.balance(50)], scale.rounds)
-    yield Event("small-tmpfs", tree, media.TMPFS, [*ours, *verified, *copies], scale.rounds)
-    yield Event("small-ext4", tree, media.EXT4, [*ours[:2], *verified], scale.rounds)
-    yield Event("small-spinning", few, media.SPINNING, [*ours[:2], *verified], scale.rounds)
-    yield Event("middle-xfs", middle, media.XFS, [*ours[:2], *verified], scale.rounds)
+    limits = [contenders.READ, contenders.WRITE]
+    large, half = trees.large(scale.size), trees.large(scale.size // 2)
+    small, few = trees.small(scale.files), trees.small(scale.files // 10)
+    middle = trees.small(scale.files // 5, least=65_536, most=65_536, name="64 KiB files")
+    holes = trees.sparse(4 * scale.size, scale.size // 8)
+    often, twice = scale.rounds, 2
+    yield Event("large-xfs", large, media.XFS, [worker, program, *fast, *verified, *copies, *limits], often)
+    yield Event("large-tmpfs", large, media.TMPFS, [worker, program, *verified, *copies, *limits], often)
+    yield Event("large-ext4", half, media.EXT4, [worker, *verified], twice)
+    yield Event("large-spinning", half, media.SPINNING, [worker, program, *verified, *limits], twice)
+    yield Event("sparse-xfs", holes, media.XFS, [worker, contenders.COPY, contenders.SPARSE], twice)
+    yield Event("small-xfs", small, media.XFS, [worker, program, *fast, *verified, contenders.balance(100)], often)
+    yield Event("small-tmpfs", small, media.TMPFS, [worker, program, *verified, *copies], often)
+    yield Event("small-ext4", small, media.EXT4, [worker, *verified], twice)
+    yield Event("small-spinning", few, media.SPINNING, [worker, program, *verified], twice)
+    yield Event("middle-xfs", middle, media.XFS, [worker, program, *verified], often)
 
 
 def durability_races(scale: Scale, library: Path) -> Iterator[Event]:
@@ -112,7 +94,7 @@ class Bench:
         self.figures = Figures()
 
     def run(self) -> None:
-        for event in [*large_races(self.scale), *small_races(self.scale)]:
+        for event in races(self.scale):
             self._part(event.name, event.medium, partial(self._race, event))
         self._part("durability", media.XFS, self._durability)
         for medium in (media.XFS, media.SPINNING):
@@ -172,13 +154,17 @@ class Bench:
             self._race(event, folder)
 
     def _interruptions(self, medium: Medium, folder: Path) -> None:
-        rounds = self.asked.rounds or 5
-        found = effects.interruptions(folder, medium, size=self.scale.size, rounds=rounds)
+        rounds = self.asked.rounds or 3
+        found = effects.interruptions(
+            folder, medium, size=self.scale.size // (4 if medium.is_limited else 1), rounds=rounds
+        )
         self.figures.interruptions[medium.name] = found
 
     def _limit(self, folder: Path) -> None:
         self.figures.rate = _RATE
-        self.figures.rates = effects.rates(folder, rate=_RATE, seconds=self.scale.seconds, rounds=2)
+        self.figures.rates = effects.rates(
+            folder, rate=_RATE, seconds=self.scale.seconds, rounds=self.asked.rounds or 2
+        )
 
     def _memory(self, folder: Path) -> None:
         who = [contenders.worker("full"), contenders.program("full"), contenders.CAREFUL]
@@ -186,8 +172,10 @@ class Bench:
         self.figures.peaks[tree.name] = effects.peaks(folder, tree, media.TMPFS, who)
 
     def _cache(self, folder: Path) -> None:
-        who = [contenders.worker("full"), contenders.program("full"), contenders.COPY, contenders.REMOVING]
-        self.figures.disturbances = effects.disturbances(folder, self.scale.size, who, rounds=2, say=_say)
+        who = [contenders.worker("full"), contenders.program("full"), contenders.COPY, contenders.CAREFUL]
+        self.figures.disturbances = effects.disturbances(
+            folder, self.scale.size, who, rounds=self.asked.rounds or 2, say=_say
+        )
         self.figures.disturbed_by = self.scale.size
 
 
@@ -219,7 +207,7 @@ def _asked() -> argparse.Namespace:
     )
     parser.add_argument("--profile", action="store_true", help="print where the time of our worker goes, and end")
     asked = parser.parse_args()
-    if asked.write and (asked.quick or asked.only or asked.rounds):
+    if asked.write and (asked.quick or asked.only):
         parser.error("--write is for a full run")
     return asked
 

@@ -1,6 +1,7 @@
 """The two disks of a benchmark: file systems on loop devices or in memory, made anew for every trial."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ _MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard"),
 }
 _OPTIONS = {"xfs": "noatime", "ext4": "noatime,noinit_itable"}
-_PATIENCE = 120.0  # seconds; a mount namespace that somebody made meanwhile holds a device as long as it lives
+_PATIENCE = 2.0  # seconds
 _BLOCK = b"\0" * 2**20
 
 
@@ -72,12 +73,16 @@ class Disk:
             self.device = ""
 
     def make(self) -> None:
-        """Mount a new, empty file system."""
+        """Mount a new file system, or the old one emptied where somebody still holds it."""
         if self.file_system == "tmpfs":
             disks.call("mount", "-t", "tmpfs", "-o", f"noatime,size={self.size},mode=755", "tmpfs", str(self.at))
             return
-        _call_when_free(*_MAKE[self.file_system], self.device)
+        is_new = _is_made(*_MAKE[self.file_system], self.device)
         disks.call("mount", "-t", self.file_system, "-o", _OPTIONS[self.file_system], self.device, str(self.at))
+        if not is_new:
+            for folder in self.at.iterdir():
+                shutil.rmtree(folder)
+            sync(self.at)
 
     def drop(self) -> None:
         if os.path.ismount(self.at):
@@ -129,18 +134,23 @@ class Pair:
                     (THROTTLE / f"blkio.throttle.{way}_{what}_device").write_text(f"{disk.number} {value}\n")
 
 
-def _call_when_free(*command: str) -> None:
-    """Run a command on a device that was just unmounted, which may be held for a while more."""
+def _is_made(*command: str) -> bool:
+    """Make a file system on a device that was just unmounted; False when it stays busy.
+
+    A mount namespace that somebody made meanwhile holds it for as long as it lives.
+    """
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             disks.call(*command)
         except AssertionError as error:
-            if "busy" not in str(error) or time.monotonic() > deadline:
+            if "busy" not in str(error):
                 raise
+            if time.monotonic() > deadline:
+                return False
             time.sleep(0.1)
         else:
-            return
+            return True
 
 
 def refusal(medium: Medium) -> str:
