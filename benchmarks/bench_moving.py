@@ -27,6 +27,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 DATA = ROOT / "benchmarks" / "moving" / "results.json"
 _SOURCES = ROOT / "benchmarks" / "moving"
 _MIB = 2**20
+_LONG = 1024 * _MIB  # every phase of such a file takes longer than it takes to interrupt it
 _RATE = 50_000_000  # bytes per second
 
 
@@ -155,9 +156,8 @@ class Bench:
 
     def _interruptions(self, medium: Medium, folder: Path) -> None:
         rounds = self.asked.rounds or 3
-        found = effects.interruptions(
-            folder, medium, size=self.scale.size // (4 if medium.is_limited else 1), rounds=rounds
-        )
+        size = _LONG // 2 if medium.is_limited else max(_LONG, self.scale.size)
+        found = effects.interruptions(folder, medium, size=size, rounds=rounds)
         self.figures.interruptions[medium.name] = found
 
     def _limit(self, folder: Path) -> None:

@@ -68,7 +68,7 @@ class Job:
         )
         return file
 
-    def operation(self, plan: Path, *, verify: str, rate: int | None = None) -> Path:
+    def operation(self, plan: Path, *, verify: str, rate: int | None = None, at_once: int | None = None) -> Path:
         """Write what the program's supervisor would write for its worker; returns the file."""
         read = records.read(plan, Plan, limit=records.DOCUMENT_LIMIT)
         disks = find_disks(root=Path("/"), settings=Settings(), named=[str(self.source), str(self.destination)])
@@ -82,7 +82,7 @@ class Job:
                 reserves={disk.name: 0 for disk in disks},
                 verify=Verification(verify),
                 bandwidth_limit=rate,
-                at_once=moves_at_once(None, has_parity=False, processors=os.cpu_count() or 1),
+                at_once=moves_at_once(at_once, has_parity=False, processors=os.cpu_count() or 1),
                 media={disk.name: medium_of(disk) for disk in disks},
             ),
         )

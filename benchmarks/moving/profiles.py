@@ -30,7 +30,7 @@ sys.exit(code)
 def profile(folder: Path, tree: Tree, medium: Medium) -> str:
     """Return what the worker spends its time with while it moves a tree, once in the profiler and once under strace.
 
-    Both slow it down: only shares and counts mean something. What processes beside the first do is counted by strace only.
+    Both slow it down: only shares and counts mean something. One move after the other: what other processes do is in no profile.
     """
     with stage(folder, tree, medium) as job:
         functions = _functions(job, folder / "profile")
@@ -39,7 +39,7 @@ def profile(folder: Path, tree: Tree, medium: Medium) -> str:
 
 
 def _functions(job: Job, where: Path) -> str:
-    operation = job.operation(job.plan(), verify="full")
+    operation = job.operation(job.plan(), verify="full", at_once=1)
     media.drop_caches()
     _run([sys.executable, "-c", _IN_PROFILER, str(where), str(operation)], job)
     text = io.StringIO()
@@ -49,7 +49,7 @@ def _functions(job: Job, where: Path) -> str:
 
 def _calls_of(folder: Path, tree: Tree, medium: Medium) -> str:
     with stage(folder, tree, medium) as job:
-        operation = job.operation(job.plan(), verify="full")
+        operation = job.operation(job.plan(), verify="full", at_once=1)
         media.drop_caches()
         told = folder / "calls"
         _run(["strace", "-f", "-c", "-S", "calls", "-o", str(told), *worker_command(operation)], job)
