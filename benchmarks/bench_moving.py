@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from moving.trees import Tree  # noqa: E402
 PAGE = ROOT / "docs" / "benchmarks.md"
 DATA = ROOT / "benchmarks" / "moving" / "results.json"
 _SOURCES = ROOT / "benchmarks" / "moving"
+_LINKING = {"unflushed.c": ["-shared"], "loop.c": []}
 _MIB = 2**20
 _LONG = 1024 * _MIB  # every phase of such a file takes longer than it takes to interrupt it
 _RATE = 50_000_000  # bytes per second
@@ -80,10 +81,12 @@ def races(scale: Scale) -> Iterator[Event]:
     yield Event("middle-xfs", middle, media.XFS, [worker, program, *verified], often)
 
 
-def durability_races(scale: Scale, library: Path) -> Iterator[Event]:
-    who = [contenders.worker("full"), contenders.unflushed(library)]
-    yield Event("durability-small-xfs", trees.small(scale.files), media.XFS, who, scale.rounds)
-    yield Event("durability-large-xfs", trees.large(scale.size // 2), media.XFS, who, scale.rounds)
+def compiled_races(scale: Scale) -> Iterator[tuple[Event, str]]:
+    """Yield races in which a rival is still missing: the one that is made from a source of ours."""
+    worker, small = contenders.worker("full"), trees.small(scale.files)
+    yield Event("durability-small-xfs", small, media.XFS, [worker], scale.rounds), "unflushed.c"
+    yield Event("durability-large-xfs", trees.large(scale.size // 2), media.XFS, [worker], scale.rounds), "unflushed.c"
+    yield Event("loop-small-tmpfs", small, media.TMPFS, [worker], scale.rounds), "loop.c"
 
 
 class Bench:
@@ -97,7 +100,8 @@ class Bench:
     def run(self) -> None:
         for event in races(self.scale):
             self._part(event.name, event.medium, partial(self._race, event))
-        self._part("durability", media.XFS, self._durability)
+        for event, source in compiled_races(self.scale):
+            self._part(event.name, event.medium, partial(self._compiled, event, source))
         for medium in (media.XFS, media.SPINNING):
             self._part(f"interruptions {medium.name}", medium, partial(self._interruptions, medium))
         self._part("limit", media.TMPFS, self._limit)
@@ -113,9 +117,12 @@ class Bench:
     def _profile(self, tree: Tree, medium: Medium, folder: Path) -> None:
         print(profiles.profile(folder, tree, medium), flush=True)
 
+    def _is_asked(self, name: str) -> bool:
+        return not self.asked.only or any(name.startswith(begin) for begin in self.asked.only)
+
     def _part(self, name: str, medium: Medium, run: Callable[[Path], None]) -> None:
         """Run one part, if it is asked for and can be; one that fails is told of, and does not stop the others."""
-        if self.asked.only and not any(name.startswith(begin) for begin in self.asked.only):
+        if not self._is_asked(name):
             return
         if lacking := media.refusal(medium):
             self._skip(name, lacking)
@@ -145,14 +152,15 @@ class Bench:
         self.figures.races[event.name] = found
         print(report.of_race(found), flush=True)
 
-    def _durability(self, folder: Path) -> None:
+    def _compiled(self, event: Event, source: str, folder: Path) -> None:
+        """Race against something that has to be compiled first."""
         if shutil.which("gcc") is None:
-            self._skip("durability", "what makes flushes do nothing is compiled with gcc, which is not here")
+            self._skip(event.name, "what we are held against is compiled with gcc, which is not here")
             return
-        library = folder / "unflushed.so"
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, _SOURCES / "unflushed.c"], check=True)
-        for event in durability_races(self.scale, library):
-            self._race(event, folder)
+        built = folder / Path(source).stem
+        subprocess.run(["gcc", "-O2", "-fPIC", *_LINKING[source], "-o", built, _SOURCES / source], check=True)
+        rival = contenders.unflushed(built) if source == "unflushed.c" else contenders.loop(built)
+        self._race(replace(event, who=[*event.who, rival]), folder)
 
     def _interruptions(self, medium: Medium, folder: Path) -> None:
         rounds = self.asked.rounds or 3
@@ -181,15 +189,13 @@ class Bench:
 
 def main() -> int:
     asked = _asked()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is mounted is released
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     bench = Bench(asked)
-    try:
-        if asked.profile:
-            bench.profile()
-            return 0
-        bench.run()
-    except KeyboardInterrupt:
-        return 130
+    if asked.profile:
+        bench.profile()
+        return 0
+    bench.run()
     print("\n".join(report.tables(bench.figures)))
     if asked.write:
         report.write(PAGE, DATA, bench.figures)
@@ -210,6 +216,13 @@ def _asked() -> argparse.Namespace:
     if asked.write and (asked.quick or asked.only):
         parser.error("--write is for a full run")
     return asked
+
+
+def _stop(number: int, _frame: object) -> None:
+    """Unwind, so that all that is mounted is released; a second signal must not cut that short."""
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _say(text: str) -> None:

@@ -135,6 +135,10 @@ def worker_command(operation: Path) -> list[str]:
     return [sys.executable, "-m", "rebalancer.transfer.worker", str(operation)]
 
 
+def loop(program_in_c: Path) -> Contender:
+    return Contender("a loop in C", lambda job: [str(program_in_c), str(job.source), str(job.destination)])
+
+
 def _script(name: str, script: str, *, takes: bool = True, gives: bool = True, share: int = 1) -> Contender:
     return Contender(name, lambda _job: ["bash", "-euc", script], takes=takes, gives=gives, share=share)
 

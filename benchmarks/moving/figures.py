@@ -7,7 +7,7 @@ from moving.memory import Peaks
 from moving.rounds import Race
 from moving.workers import phases
 
-PROGRAM, WORKER, FAST = "ours, full", "our worker, full", "our worker, fast"
+PROGRAM, WORKER = "ours, full", "our worker, full"
 CAREFUL, REMOVING, RSYNC = "careful rsync", "rsync --remove-source-files", "rsync -aHAX"
 READ, WRITE = "dd, reading the source", "dd, writing the destination"
 UNFLUSHED = "our worker, full, without any flush"
@@ -63,6 +63,12 @@ def processor_of_rsync(race: Race | None, ours: str) -> list[float]:
     if race is None or not {RSYNC, ours} <= race.runs.keys():
         return []
     return [own.processor / theirs.processor for own, theirs in zip(race.runs[ours], race.runs[RSYNC], strict=True)]
+
+
+def loop_of_ours(race: Race | None) -> list[float]:
+    if race is None:
+        return []
+    return [loop.processor / own.processor for loop, own in zip(race.runs[LOOP], race.runs[WORKER], strict=True)]
 
 
 def _has_limits(race: Race) -> bool:

@@ -65,6 +65,8 @@ class Disk:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self.device = disks.call("losetup", "--find", "--show", "--direct-io=on", str(image)).strip()
+        is_direct = (self._queue.parent / "loop/dio").read_text().strip() == "1"
+        assert is_direct, "no direct I/O on the file system of the images; name another place with --scratch"
         (self._queue / "rotational").write_text("1" if rotates else "0")
 
     def detach(self) -> None:

@@ -22,7 +22,6 @@ class Race:
     medium: Medium
     runs: dict[str, list[Account]] = field(default_factory=dict)
     shares: dict[str, int] = field(default_factory=dict)
-    is_direct: bool = True
 
     def seconds(self, name: str) -> list[float]:
         return [run.seconds * self.shares.get(name, 1) for run in self.runs[name]]
