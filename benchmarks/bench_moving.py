@@ -63,16 +63,15 @@ def races(scale: Scale) -> Iterator[Event]:
     fast = [contenders.worker("fast"), contenders.program("fast")]
     verified = [contenders.CAREFUL, contenders.REMOVING]
     copies = [contenders.COPY, contenders.RSYNC]
-    limits = [contenders.READ, contenders.WRITE]
     large, half = trees.large(scale.size), trees.large(scale.size // 2)
     small, few = trees.small(scale.files), trees.small(scale.files // 10)
     middle = trees.small(scale.files // 5, least=65_536, most=65_536, name="64 KiB files")
     holes = trees.sparse(4 * scale.size, scale.size // 8)
     often, twice = scale.rounds, 2
-    yield Event("large-xfs", large, media.XFS, [worker, program, *fast, *verified, *copies, *limits], often)
-    yield Event("large-tmpfs", large, media.TMPFS, [worker, program, *verified, *copies, *limits], often)
+    yield Event("large-xfs", large, media.XFS, [worker, program, *fast, *verified, *copies], often)
+    yield Event("large-tmpfs", large, media.TMPFS, [worker, program, *verified, *copies], often)
     yield Event("large-ext4", half, media.EXT4, [worker, *verified], twice)
-    yield Event("large-spinning", half, media.SPINNING, [worker, program, *verified, *limits], twice)
+    yield Event("large-spinning", half, media.SPINNING, [worker, program, *verified], twice)
     yield Event("sparse-xfs", holes, media.XFS, [worker, contenders.COPY, contenders.SPARSE], twice)
     yield Event("small-xfs", small, media.XFS, [worker, program, *fast, *verified, contenders.balance(100)], often)
     yield Event("small-tmpfs", small, media.TMPFS, [worker, program, *verified, *copies], often)
@@ -102,6 +101,8 @@ class Bench:
             self._part(event.name, event.medium, partial(self._race, event))
         for event, source in compiled_races(self.scale):
             self._part(event.name, event.medium, partial(self._compiled, event, source))
+        for medium in (media.XFS, media.TMPFS, media.SPINNING):
+            self._part(f"copying {medium.name}", medium, partial(self._copies, medium))
         for medium in (media.XFS, media.SPINNING):
             self._part(f"interruptions {medium.name}", medium, partial(self._interruptions, medium))
         self._part("limit", media.TMPFS, self._limit)
@@ -167,6 +168,11 @@ class Bench:
         size = _LONG // 2 if medium.is_limited else max(_LONG, self.scale.size)
         found = effects.interruptions(folder, medium, size=size, rounds=rounds)
         self.figures.interruptions[medium.name] = found
+
+    def _copies(self, medium: Medium, folder: Path) -> None:
+        rounds = self.asked.rounds or self.scale.rounds
+        size = self.scale.size // 2 if medium.is_limited else self.scale.size
+        self.figures.copies[medium.name] = effects.copies(folder, medium, size, rounds=rounds)
 
     def _limit(self, folder: Path) -> None:
         self.figures.rate = _RATE

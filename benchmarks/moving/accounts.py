@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from moving import media
@@ -19,34 +19,25 @@ class Account:
 
     seconds: float
     processor: float
-    lines: tuple[tuple[float, bytes], ...] = field(
-        default=(), repr=False
-    )  # of its output, with the seconds since the start
 
 
 class Failed(Exception):  # noqa: N818 - what a command did
     """A command ended with something else than 0."""
 
 
-def run(
-    command: Sequence[str], *, destination: Path | None, variables: Mapping[str, str], watch: bool = False
-) -> Account:
-    """Run a command and flush its destination, if there is one to flush; both are on the clock. Raises Failed.
-
-    With ``watch`` every line of its output is kept with its time.
-    """
+def run(command: Sequence[str], *, destination: Path | None, variables: Mapping[str, str]) -> Account:
+    """Run a command and flush its destination, if there is one to flush; both are on the clock. Raises Failed."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", **variables}
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if watch else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment,
         cwd="/",
     )
     try:
-        lines = tuple((time.perf_counter() - start, line) for line in process.stdout or ())
         said = process.stderr.read() if process.stderr else b""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -57,7 +48,7 @@ def run(
     seconds = time.perf_counter() - start
     if process.returncode != 0:
         raise Failed(f"{command[0]} ended with {process.returncode}: {os.fsdecode(said[-400:])}")
-    return Account(seconds, used.ru_utime + used.ru_stime, lines)
+    return Account(seconds, used.ru_utime + used.ru_stime)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

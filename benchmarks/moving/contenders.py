@@ -97,7 +97,6 @@ class Contender:
     prepare: Callable[[Job], list[str]] = field(repr=False)
     takes: bool = True  # the source is gone afterwards
     gives: bool = True  # the destination has it all afterwards
-    is_watched: bool = False  # its lines are kept with their times
     is_flushed: bool = True  # the destination is flushed after it, on the clock
     share: int = 1  # does only every so many-th file; its seconds count that many times
 
@@ -118,7 +117,7 @@ def worker(verify: str) -> Contender:
     def prepare(job: Job) -> list[str]:
         return worker_command(job.operation(job.plan(), verify=verify))
 
-    return Contender(f"our worker, {verify}", prepare, is_watched=True)
+    return Contender(f"our worker, {verify}", prepare)
 
 
 def unflushed(library: Path) -> Contender:

@@ -24,7 +24,7 @@ class Peaks:
     _ours: set[int] = field(default_factory=set, repr=False)
 
     def look(self, root: int) -> None:
-        sizes = {process: _share_of(process) for process in _tree(root)}
+        sizes = {process: _share_of(process) for process in tree(root)}
         self._ours |= {process for process in sizes if _is_worker(process)}
         workers = sum(size for process, size in sizes.items() if process in self._ours)
         everything = sum(sizes.values())
@@ -53,7 +53,7 @@ def watched(root: int) -> Iterator[Peaks]:
         thread.join()
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
     """Return a process and its descendants: those of all its threads (proc_pid_task(5), children)."""
     found, waiting = [], [root]
     while waiting:

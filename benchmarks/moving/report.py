@@ -10,17 +10,19 @@ from statistics import median
 
 import pages
 from moving.accounts import first_line
-from moving.figures import PROGRAM, WORKER, Figures, copying
+from moving.figures import PROGRAM, WORKER, Figures
 from moving.goals import goals, spread
 from moving.media import memory_size
 from moving.rounds import Race
 
 _MIB = 2**20
+_COPIED = ("reading", "writing", "copying", "whole")
 
 
 def tables(figures: Figures) -> list[str]:
     found = [_machine(), _goals(figures)]
     found += [of_race(race) for race in figures.races.values()]
+    found += [_copies(figures)] if figures.copies else []
     found += [_interruptions(figures)] if figures.interruptions else []
     found += [_rates(figures)] if figures.rates else []
     found += [_peaks(figures)] if figures.peaks else []
@@ -47,6 +49,22 @@ def of_race(race: Race) -> str:
         rows.append([_counted(race, name), f"{median(seconds):.2f} s", span, *ratios, f"{race.processor(name):.2f} s"])
     size = f"{race.tree.files:,} files, {race.tree.size / _MIB:,.0f} MiB, {_rounds(race)}"
     return f"**{race.tree.name}, {race.medium.name}** ({size})\n\n{_table(head, rows)}"
+
+
+def _copies(figures: Figures) -> str:
+    rows = [
+        (medium, *(f"{median(getattr(one, name) for one in copies):.2f} s" for name in _COPIED), str(len(copies)))
+        for medium, copies in figures.copies.items()
+    ]
+    head = (
+        "medium",
+        "dd reads it",
+        "dd writes as much",
+        "our worker: copied and flushed",
+        "and verified, to its end",
+        "times",
+    )
+    return f"**One large file, beside what its disks can do** (medians)\n\n{_table(head, rows)}"
 
 
 def _machine() -> str:
@@ -96,11 +114,18 @@ def _disturbances(figures: Figures) -> str:
             name,
             f"{median(one.most for one in changes) / _MIB:,.0f} MiB",
             f"{median(one.after for one in changes) / _MIB:,.0f} MiB",
+            f"{median(one.of_files for one in changes) / _MIB:,.0f} MiB",
             f"{median(one.kept for one in changes):.0%}",
         )
         for name, changes in figures.disturbances.items()
     ]
-    head = ("who", "page cache grown by, at most", "afterwards", "of a film that others had read, still cached")
+    head = (
+        "who",
+        "page cache grown by, at most",
+        "afterwards",
+        "the moved files, cached afterwards",
+        "of a film that others had read, still cached",
+    )
     return f"**The page cache of the machine, moving {figures.disturbed_by >> 20:,} MiB**\n\n{_table(head, rows)}"
 
 
@@ -109,15 +134,13 @@ def _plain(figures: Figures) -> dict[str, object]:
         name: {
             who: [[round(run.seconds, 3), round(run.processor, 3)] for run in runs] for who, runs in race.runs.items()
         }
-        | {
-            "copying, by our worker's own lines": [round(seconds, 3) for seconds in copying(race)]
-            if WORKER in race.runs
-            else []
-        }
         for name, race in figures.races.items()
     }
     return {
         "races: seconds and processor seconds of each round": races,
+        "seconds of one large file": {
+            medium: [asdict(one) for one in copies] for medium, copies in figures.copies.items()
+        },
         "seconds until it stopped or paused": figures.interruptions,
         "bytes per second under a limit": {str(figures.rate): figures.rates},
         "peaks of memory in bytes": {

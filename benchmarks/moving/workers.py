@@ -4,17 +4,19 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from moving import media
+from moving import media, memory
 from moving.contenders import Job, worker_command
 from rebalancer.transfer.messages import Message, Progress
 
+_LOOK = 0.01  # seconds
+_MARGIN = 4 * 2**20  # bytes
 _PATIENCE = 60.0  # seconds for what should take a fraction of one
 
 
@@ -24,17 +26,6 @@ class Said:
 
     at: float
     message: Message
-
-
-def phases(lines: Sequence[tuple[float, bytes]]) -> dict[str, float]:
-    """Return how many seconds the worker spent in each phase, as its lines tell; before its first line it starts."""
-    spent: dict[str, float] = {}
-    phase, since = "starting", 0.0
-    for at, line in lines:
-        message = msgspec.json.decode(line, type=Message)
-        spent[phase] = spent.get(phase, 0.0) + at - since
-        phase, since = message.phase if isinstance(message, Progress) else "ending", at
-    return spent
 
 
 class Working:
@@ -56,6 +47,16 @@ class Working:
             if isinstance(said.message, Progress) and said.message.phase == phase:
                 return said
         raise AssertionError(f"the worker was never {phase}")
+
+    def until_read(self, size: int) -> float:
+        """Wait until it and its processes have read so many bytes (proc_pid_io(5)); returns when, on the clock of the lines."""
+        while self.read() < size:
+            assert self.process.poll() is None, "the worker ended early"
+            time.sleep(_LOOK)
+        return time.perf_counter() - self.start
+
+    def read(self) -> int:
+        return sum(map(_read_by, memory.tree(self.process.pid)))
 
     def send(self, number: signal.Signals) -> float:
         """Send a signal; returns when, on the clock of the lines."""
@@ -95,34 +96,74 @@ def working(job: Job, operation: Path) -> Iterator[Working]:
             process.stdout.close()
 
 
-def stop_latency(job: Job, operation: Path, *, phase: str, after: float) -> float:
-    """Return the seconds from SIGTERM, sent so long after a phase began, to the worker's exit."""
+def stop_latency(job: Job, operation: Path, *, skipped: int, after: float) -> float:
+    """Return the seconds from SIGTERM to the worker's exit: sent so long after it read more than ``skipped`` bytes."""
     media.drop_caches()
     with job.pair.limited(), working(job, operation) as worker:
-        worker.until(phase)
+        worker.until_read(_before_copying(worker) + skipped)
         time.sleep(after)
         sent = worker.send(signal.SIGTERM)
         return worker.ended() - sent
 
 
-def pause_latency(job: Job, operation: Path, *, phase: str, after: float) -> float:
-    """Return the seconds from SIGUSR1 to the line that says that the work stands still."""
+def pause_latency(job: Job, operation: Path, *, skipped: int, after: float) -> float:
+    """Return the seconds from SIGUSR1, sent likewise, to the line that says that the work stands still."""
     media.drop_caches()
     with job.pair.limited(), working(job, operation) as worker:
-        worker.until(phase)
+        worker.until_read(_before_copying(worker) + skipped)
         time.sleep(after)
         sent = worker.send(signal.SIGUSR1)
         return worker.until("paused").at - sent
 
 
+def copying_and_all(job: Job, operation: Path, size: int) -> tuple[float, float]:
+    """Return the seconds until the only file of that size was copied and flushed, and until the end, from its first byte on.
+
+    The copy is done when more is read than the file has: what comes then is read again.
+    """
+    media.drop_caches()
+    with job.pair.limited(), working(job, operation) as worker:
+        before = _before_copying(worker)
+        began = time.perf_counter() - worker.start
+        copied = worker.until_read(before + size + _MARGIN)
+        ended = worker.ended()
+        assert worker.process.returncode == 0, "the worker did not do its work"
+        media.sync(job.destination)
+        return copied - began, ended - began
+
+
+def _before_copying(worker: Working) -> int:
+    """Wait for the first line, which comes before the first byte; returns what was read to start."""
+    worker.until("copying")
+    return worker.read()
+
+
 def rate_kept(job: Job, operation: Path, *, seconds: float) -> float:
-    """Return the bytes per second that were copied in so many seconds; raises AssertionError when it ended before."""
+    """Return the bytes per second that were copied in so many seconds, from a second after the first byte on.
+
+    What was not used before the first byte may be made up for, which is over by then. Raises AssertionError when the work
+    ended before.
+    """
     media.drop_caches()
     with working(job, operation) as worker:
-        first = worker.until("copying")
+        began = worker.until("copying").at
+        first: Said | None = None
         for said in worker.lines():
             assert isinstance(said.message, Progress), "the tree is too small for the time"
-            if said.at - first.at >= seconds:
-                assert isinstance(first.message, Progress)
-                return (said.message.bytes_copied - first.message.bytes_copied) / (said.at - first.at)
+            if first is None:
+                first = said if said.at - began >= 1 else None
+            elif said.at - first.at >= seconds:
+                return _rate(first, said)
     raise AssertionError("the worker ended early")
+
+
+def _rate(first: Said, last: Said) -> float:
+    assert isinstance(first.message, Progress)
+    assert isinstance(last.message, Progress)
+    return (last.message.bytes_copied - first.message.bytes_copied) / (last.at - first.at)
+
+
+def _read_by(process: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{process}/io").read_text().split()[1])
+    return 0
