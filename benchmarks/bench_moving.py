@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from moving import contenders, effects, media, profiles, report, trees  # noqa: E402 - what they need is found by the line above
+import page  # noqa: E402 - what these need is found by the line above
+from moving import contenders, effects, media, profiles, report, trees  # noqa: E402
 from moving.accounts import Failed  # noqa: E402
 from moving.contenders import Contender  # noqa: E402
 from moving.figures import Figures  # noqa: E402
@@ -23,7 +24,6 @@ from moving.media import Medium  # noqa: E402
 from moving.rounds import race  # noqa: E402
 from moving.trees import Tree  # noqa: E402
 
-PAGE = ROOT / "docs" / "benchmarks.md"
 DATA = ROOT / "benchmarks" / "moving" / "results.json"
 _SOURCES = ROOT / "benchmarks" / "moving"
 _LINKING = {"unflushed.c": ["-shared"], "loop.c": []}
@@ -204,7 +204,8 @@ def main() -> int:
     bench.run()
     print("\n".join(report.tables(bench.figures)))
     if asked.write:
-        report.write(PAGE, DATA, bench.figures)
+        page.write(report.tables(bench.figures), name="moving")
+        report.write(DATA, bench.figures)
     return 0
 
 
@@ -215,7 +216,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how many rounds, instead of each benchmark's own number")
     parser.add_argument("--scratch", type=Path, help="where the images of the disks are put (default: as TMPDIR says)")
     parser.add_argument(
-        "--write", action="store_true", help=f"put the tables into {PAGE.name}, the figures into {DATA.name}"
+        "--write", action="store_true", help=f"put the tables into {page.PAGE.name}, the figures into {DATA.name}"
     )
     parser.add_argument("--profile", action="store_true", help="print where the time of our worker goes, and end")
     asked = parser.parse_args()

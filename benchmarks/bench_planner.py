@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import page
 from planner import arrays, report, trials
 from planner.trials import Exact, Result
 from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection, Strategy
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
 DATA = ROOT / "benchmarks" / "planner" / "results.json"
 _LARGE = ((30, 1_000_000), (300, 1_000_000))  # 10,000,000 on 1,000 by hand: make bench has no such memory to ask for
 
@@ -79,7 +79,8 @@ def _compare(asked: argparse.Namespace) -> None:
         tables.append(_large(_LARGE))
     print("\n".join(tables))
     if asked.write:
-        report.write(PAGE, DATA, tables, {"mixed": mixed, "coarse": coarse, "small": small})
+        page.write(tables, name="planner")
+        report.write(DATA, {"mixed": mixed, "coarse": coarse, "small": small})
 
 
 def main() -> None:
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="a few arrays only; nothing is written")
     parser.add_argument(
-        "--write", action="store_true", help=f"put the tables into {PAGE.name} and the figures into {DATA.name}"
+        "--write", action="store_true", help=f"put the tables into {page.PAGE.name} and the figures into {DATA.name}"
     )
     parser.add_argument("--one", action="store_true", help="one large array, as a row: --disks, --units, --strategy")
     parser.add_argument("--disks", type=int, default=30)

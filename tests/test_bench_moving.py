@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import pages
+import page
 from moving import report, trees
 from moving.accounts import Account
 from moving.figures import CAREFUL, PROGRAM, WORKER, Figures
@@ -56,26 +56,17 @@ def test_a_tree_has_the_files_and_bytes_that_it_says(tree: trees.Tree, tmp_path:
     assert weigh(tmp_path) == (tree.files, tree.size)
 
 
-def test_figures_replace_what_is_between_their_marks_and_nothing_else(tmp_path: Path) -> None:
-    begin, end = pages.marks("moving")
-    page, data = tmp_path / "page.md", tmp_path / "data.json"
-    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+def test_the_tables_stand_between_the_marks_of_the_page(tmp_path: Path) -> None:
+    at, data = tmp_path / "page.md", tmp_path / "data.json"
+    at.write_text("before\n<!-- moving figures: begin -->\nold\n<!-- moving figures: end -->\nafter\n")
+    figures = _figures({WORKER: [1], CAREFUL: [2]})
 
-    report.write(page, data, _figures({WORKER: [1], CAREFUL: [2]}))
+    page.write(report.tables(figures), name="moving", page=at)
+    report.write(data, figures)
 
-    text = page.read_text()
-    assert text.startswith(f"before\n{begin}\n")
-    assert text.endswith(f"{end}\nafter\n")
+    text = at.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
     assert "old" not in text
     assert CAREFUL in text
     assert CAREFUL in data.read_text()
-
-
-def test_a_page_without_marks_is_not_touched(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("text\n")
-
-    with pytest.raises(ValueError, match="no marks"):
-        pages.put(page, "moving", ["table"])
-
-    assert page.read_text() == "text\n"

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-import pages
 from moving.accounts import first_line
 from moving.figures import PROGRAM, WORKER, Figures
 from moving.goals import goals, spread
@@ -31,9 +30,8 @@ def tables(figures: Figures) -> list[str]:
     return found
 
 
-def write(page: Path, data: Path, figures: Figures) -> None:
-    """Put the tables between the marks of the page, and the figures beside it as JSON."""
-    pages.put(page, "moving", tables(figures))
+def write(data: Path, figures: Figures) -> None:
+    """Write the figures behind the tables as JSON."""
     data.write_text(json.dumps(_plain(figures), indent=1) + "\n")
 
 

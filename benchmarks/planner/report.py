@@ -1,4 +1,4 @@
-"""The figures as tables: for the terminal, for docs/benchmarks.md between two marks, and as JSON."""
+"""The figures as tables: as text, and behind it as JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,11 +7,9 @@ from statistics import median
 
 import msgspec
 
-import pages
 from planner.rivals import RIVALS
 from planner.trials import Exact, Result
 
-BEGIN, END = pages.marks("planner")
 _HEAD = "| what | figure |\n|---|---|\n"
 
 
@@ -81,9 +79,8 @@ def _by_order(results: Sequence[Exact]) -> list[tuple[str, str]]:
     ]
 
 
-def write(page: Path, data: Path, tables: Iterable[str], figures: dict[str, object]) -> None:
-    """Put the tables between the marks of the page, and the figures beside it as JSON."""
-    pages.put(page, "planner", tables)
+def write(data: Path, figures: dict[str, object]) -> None:
+    """Write the figures behind the tables as JSON."""
     plain = json.loads(msgspec.json.encode(figures), parse_float=lambda text: round(float(text), 4))
     data.write_text(json.dumps(plain, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
 

@@ -7,71 +7,57 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from rebalancer.array.discovery import find_disks, flush
-from rebalancer.array.disk import Disk
-from rebalancer.array.medium import medium_of
-from rebalancer.array.unraid.heat import has_parity
-from rebalancer.array.unraid.server import read_server
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RebalancerError, RefusedError, UsageError
-from rebalancer.executions.array_stop import stops_with_the_array
-from rebalancer.executions.audit import actor_of
 from rebalancer.executions.claims import claim, newest_slot
-from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
-from rebalancer.executions.constraining import constraints_of, unit_depths
-from rebalancer.executions.control import Control
-from rebalancer.executions.due import CLOCK
+from rebalancer.executions.due import CLOCK, FiredBy
 from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.firing import Array, FiredBy, Firing
-from rebalancer.executions.index import Index
-from rebalancer.executions.job import Job
-from rebalancer.executions.journal import Journal
 from rebalancer.executions.monitor import ScheduleMonitor
-from rebalancer.executions.runner import Runner
 from rebalancer.executions.store import new_operation_id
 from rebalancer.executions.taking import SlotTaker
-from rebalancer.executions.telling import Teller
-from rebalancer.executions.waiting import advice
-from rebalancer.guards.hold import in_words
-from rebalancer.guards.kinds import guards_for
 from rebalancer.guards.options import EVERY_GUARD, GuardOptions
-from rebalancer.guards.watch import Watch
-from rebalancer.inventory.scan import scan
-from rebalancer.inventory.unit import Inventory
-from rebalancer.planning.capacity import reserve_of
-from rebalancer.planning.plan import Plan
-from rebalancer.planning.planner import make_plan
 from rebalancer.planning.selection import Selection
-from rebalancer.planning.standing import objection_to
-from rebalancer.planning.traffic import moves_at_once
-from rebalancer.schedules.cron import CronManager
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Schedule
-from rebalancer.schedules.slots import Slot, jitter_of, slot_of, zone
-from rebalancer.schedules.zones import machine_timezone
+from rebalancer.schedules.slots import Slot, jitter_of, slot_of
+from rebalancer.schedules.zones import machine_timezone, zone
 from rebalancer.settings import Settings
 from rebalancer.state import StateFolders
-from rebalancer.transfer.messages import Message
-from rebalancer.transfer.operation import Operation
+
+if TYPE_CHECKING:  # loaded by what uses it: whoever only asks whether something is due has no use for a planner
+    from rebalancer.array.disk import Disk
+    from rebalancer.executions.control import Control
+    from rebalancer.executions.firing import Array
+    from rebalancer.executions.index import Index
+    from rebalancer.executions.runner import Runner
+    from rebalancer.executions.telling import Teller
+    from rebalancer.guards.watch import Watch
+    from rebalancer.inventory.unit import Inventory
+    from rebalancer.planning.plan import Plan
+    from rebalancer.schedules.cron import CronManager
+    from rebalancer.transfer.messages import Message
+    from rebalancer.transfer.operation import Operation
 
 SCRIPT = "unraid_rebalancer.py"
 PLANNING_SECONDS = 60  # then the best plan so far is taken; arrays of a million units need a few
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
-_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10, "at_least": WORTH_A_WRITE}  # records of runs by hand
-_FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
-_NOTHING_NEW = Plan(
-    strategy="finish",
-    disks=(),
-    moves=(),
-    bytes_to_move=0,
-    lower_bound_bytes=0,
-    spread_before=0.0,
-    spread_after=0.0,
+_KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
+_NEEDED_LATER = (  # loaded before a wait that may take hours: the program may be another one afterwards
+    "rebalancer.array.discovery",
+    "rebalancer.array.medium",
+    "rebalancer.executions.constraining",
+    "rebalancer.guards.kinds",
+    "rebalancer.inventory.scan",
+    "rebalancer.planning.planner",
+    "rebalancer.planning.traffic",
 )
+_FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 
 
 class SchedulingEngine:
@@ -81,6 +67,8 @@ class SchedulingEngine:
     """
 
     def __init__(self, script_path: Path | str, config_dir: Path | str = "./schedules") -> None:
+        from rebalancer.schedules.cron import CronManager
+
         self.schedule_manager = ScheduleManager(config_dir)
         self.cron_manager = CronManager(script_path, config_dir)
         self.monitor = ScheduleMonitor(config_dir)
@@ -105,11 +93,16 @@ class Engine:
         return machine_timezone(root=self.root, environment=os.environ)
 
     @property
-    def cron(self) -> CronManager:
+    def cron(self) -> "CronManager":
+        from rebalancer.schedules.cron import CronManager
+
         return CronManager(self.script, self.folders.config, root=self.root)
 
     @property
-    def control(self) -> Control:
+    def control(self) -> "Control":
+        from rebalancer.executions.audit import actor_of
+        from rebalancer.executions.control import Control
+
         return Control(
             folders=self.folders,
             manager=self.schedules,
@@ -119,7 +112,9 @@ class Engine:
         )
 
     @property
-    def index(self) -> Index:
+    def index(self) -> "Index":
+        from rebalancer.executions.index import Index
+
         return Index(self.folders)
 
     @property
@@ -128,16 +123,27 @@ class Engine:
         script = Path(sys.argv[0]).absolute()
         return script if script.name == SCRIPT else Path(__file__).with_name("__main__.py")
 
-    def disks(self) -> tuple[Disk, ...]:
+    def disks(self) -> "tuple[Disk, ...]":
         """Return every disk, the unusable ones with their reason."""
+        from rebalancer.array.discovery import find_disks
+
         return find_disks(root=self.root, settings=self.settings, named=self.named_disks)
 
-    def scan(self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
+    def scan(
+        self, selection: Selection, *, cancel: Cancel, on_progress: Callable[[str, int, int], None]
+    ) -> "Inventory":
         """Read every usable disk once; ``on_progress(disk name, files so far, bytes so far)``."""
+        from rebalancer.executions.array_stop import stops_with_the_array
+
         with stops_with_the_array(cancel, root=self.root):
             return self._scan(selection, cancel, on_progress)
 
-    def _scan(self, selection: Selection, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> Inventory:
+    def _scan(self, selection: Selection, cancel: Cancel, on_progress: Callable[[str, int, int], None]) -> "Inventory":
+        from rebalancer.array.discovery import flush
+        from rebalancer.array.unraid.server import read_server
+        from rebalancer.executions.constraining import unit_depths
+        from rebalancer.inventory.scan import scan
+
         for disk in self.disks():
             cancel.check()
             if disk.is_usable and not disk.is_folder:
@@ -151,11 +157,16 @@ class Engine:
             on_progress=on_progress,
         )
 
-    def plan(self, inventory: Inventory, selection: Selection, *, cancel: Cancel | None = None) -> Plan:
+    def plan(self, inventory: "Inventory", selection: Selection, *, cancel: Cancel | None = None) -> "Plan":
         """Compute a plan within the rules of the settings and of the server; nothing is changed, and no disk is touched.
 
         Once asked to stop, the best plan so far is returned at once.
         """
+        from rebalancer.array.unraid.server import read_server
+        from rebalancer.executions.constraining import constraints_of
+        from rebalancer.executions.journal import Journal
+        from rebalancer.planning.planner import make_plan
+
         unfinished = Journal(self.folders.operations).unfinished(inventory.disks)
         constraints = constraints_of(self.settings, inventory, unfinished, read_server(self.root))
         until = time.monotonic() + PLANNING_SECONDS
@@ -168,6 +179,9 @@ class Engine:
 
     def demand_nothing_holds(self, guards: GuardOptions) -> None:
         """Return when no guard holds work on the disks now; raises NotNowError with every reason."""
+        from rebalancer.executions.waiting import advice
+        from rebalancer.guards.hold import in_words
+
         watch = self._watch(guards)
         if watch.guards and (holds := watch.holds([disk for disk in self.disks() if disk.is_usable])):
             raise NotNowError(f"{in_words(holds)}{advice(holds)}")
@@ -177,24 +191,26 @@ class Engine:
         selection: Selection,
         *,
         cancel: Cancel,
-        on_message: Callable[[Message], None],
+        on_message: "Callable[[Message], None]",
         guards: GuardOptions = EVERY_GUARD,
     ) -> ScheduleExecution | None:
         """Finish what an earlier run began and could not end, as an execution; None when there is nothing of that kind.
 
         A plan is better made afterwards: units that are split between two disks are whole again.
         """
+        from rebalancer.executions.journal import Journal
+
         if not any(Journal(self.folders.operations).unfinished(self.disks())):
             return None
-        return self.run(_NOTHING_NEW, selection, cancel=cancel, on_message=on_message, guards=guards)
+        return self.run(_nothing_new(), selection, cancel=cancel, on_message=on_message, guards=guards)
 
     def run(
         self,
-        plan: Plan,
+        plan: "Plan",
         selection: Selection,
         *,
         cancel: Cancel,
-        on_message: Callable[[Message], None],
+        on_message: "Callable[[Message], None]",
         guards: GuardOptions = EVERY_GUARD,
     ) -> ScheduleExecution:
         """Finish what an earlier run began, then carry the plan out; returns the final record.
@@ -203,6 +219,10 @@ class Engine:
         other disks, RefusedError when no move is left or a rule forbids one now, NotNowError when a guard or another
         run holds one of the disks.
         """
+        from rebalancer.executions.array_stop import stops_with_the_array
+        from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
+        from rebalancer.executions.job import Job
+
         watch = self._watch(guards)
         operation = self._operation(plan, self._with_settings(selection))
         job = Job(
@@ -218,7 +238,14 @@ class Engine:
             execution = runner.run(job)
         runner.teller.ended(execution)
         with suppress(RebalancerError):  # that old records cannot be removed now is no reason to call the run failed
-            clean_up(self.folders, schedule_id=execution.schedule_id, now=time.time(), dry_run=False, **_KEPT)
+            clean_up(
+                self.folders,
+                schedule_id=execution.schedule_id,
+                now=time.time(),
+                dry_run=False,
+                at_least=WORTH_A_WRITE,
+                **_KEPT,
+            )
         runner.teller.finish()
         return execution
 
@@ -229,7 +256,7 @@ class Engine:
         fired_by: str,
         slot: str | None,
         cancel: Cancel,
-        on_message: Callable[[Message], None],
+        on_message: "Callable[[Message], None]",
     ) -> ScheduleExecution | None:
         """Give a schedule its turn; returns the record of what came of it.
 
@@ -247,6 +274,22 @@ class Engine:
             due = slot_of(slot or "")
             if not schedule.enabled or not claim(self.folders.slots, schedule_id, due, known=self._known(schedule_id)):
                 return None
+        return self._firing(schedule, by, due, cancel=cancel, on_message=on_message)
+
+    def _firing(
+        self,
+        schedule: Schedule,
+        by: FiredBy,
+        due: Slot | None,
+        *,
+        cancel: Cancel,
+        on_message: "Callable[[Message], None]",
+    ) -> ScheduleExecution:
+        from rebalancer.executions.array_stop import stops_with_the_array
+        from rebalancer.executions.firing import Firing
+
+        for name in _NEEDED_LATER:
+            import_module(name)
         runner = self._runner(cancel, on_message)
         firing = Firing(
             schedule=schedule,
@@ -258,20 +301,28 @@ class Engine:
             due=due,
             jitter=jitter_of(schedule, machine=platform.node()) if by in _FROM_THE_CLOCK else 0,
             timezone=zone(schedule.timezone or self.timezone),
-            replace_running=lambda: self._replace(schedule_id),
+            replace_running=lambda: self._replace(schedule.schedule_id),
         )
         with stops_with_the_array(cancel, root=self.root):
             return firing.carry_out()
 
     @property
-    def teller(self) -> Teller:
+    def teller(self) -> "Teller":
+        from rebalancer.executions.telling import Teller
+
         return Teller(self.folders, time.time)
 
-    def _runner(self, cancel: Cancel, on_message: Callable[[Message], None]) -> Runner:
+    def _runner(self, cancel: Cancel, on_message: "Callable[[Message], None]") -> "Runner":
+        from rebalancer.executions.runner import Runner
+        from rebalancer.executions.telling import Teller
+
         teller = Teller(self.folders, time.time, is_hurried=lambda: cancel.is_requested)
         return Runner(self.folders, cancel, on_message, time.time, teller)
 
-    def _watch(self, options: GuardOptions, *, only_when_idle: bool = False) -> Watch:
+    def _watch(self, options: GuardOptions, *, only_when_idle: bool = False) -> "Watch":
+        from rebalancer.guards.kinds import guards_for
+        from rebalancer.guards.watch import Watch
+
         return Watch(
             root=self.root,
             guards=guards_for(options, only_when_idle=only_when_idle),
@@ -288,8 +339,10 @@ class Engine:
     def _replace(self, schedule_id: str) -> None:
         self.control.cancel_schedule(schedule_id, reason="a later firing takes its place")
 
-    def _array_of(self, schedule: Schedule, cancel: Cancel) -> Array:
+    def _array_of(self, schedule: Schedule, cancel: Cancel) -> "Array":
         """Return what a schedule works on: the disks it remembers, else what is discovered when it is its turn."""
+        from rebalancer.executions.firing import Array
+
         engine = replace(self, named_disks=schedule.disks)
         return Array(
             disks=lambda: tuple(disk for disk in engine.disks() if disk.is_usable),
@@ -297,13 +350,13 @@ class Engine:
             measure=engine.disks,
         )
 
-    def prepare(self, schedule: Schedule, *, cancel: Cancel) -> Operation:
+    def prepare(self, schedule: Schedule, *, cancel: Cancel) -> "Operation":
         """Scan and plan for a schedule; an operation without moves when no disk is as full as it asks for."""
         selection = self._with_settings(schedule.selection)
         disks = self.disks()
         above = schedule.above_percent
         if above is not None and all(disk.used_percent <= above for disk in disks if disk.is_usable):
-            return self._operation(_NOTHING_NEW, selection)
+            return self._operation(_nothing_new(), selection)
         inventory = self._scan(selection, cancel, _unseen)
         plan = self.plan(inventory, selection, cancel=cancel)
         cancel.check()
@@ -313,13 +366,24 @@ class Engine:
         """Fill in what the settings say where the selection says nothing."""
         return structs.replace(selection, reserve=selection.reserve or self.settings.reserve)
 
-    def _demand_allowed(self, plan: Plan, found: Sequence[Disk]) -> None:
+    def _demand_allowed(self, plan: "Plan", found: "Sequence[Disk]") -> None:
         """Raise RefusedError for a move that the rules forbid now: the plan may be from a file, and old."""
+        from rebalancer.array.unraid.server import read_server
+        from rebalancer.executions.constraining import constraints_of
+        from rebalancer.inventory.unit import Inventory
+        from rebalancer.planning.standing import objection_to
+
         rules = constraints_of(self.settings, Inventory(disks=tuple(found), units=()), (), read_server(self.root))
         if objection := objection_to(plan.moves, rules):
             raise RefusedError(f"{objection}; plan again")
 
-    def _operation(self, plan: Plan, selection: Selection) -> Operation:
+    def _operation(self, plan: "Plan", selection: Selection) -> "Operation":
+        from rebalancer.array.medium import medium_of
+        from rebalancer.array.unraid.heat import has_parity
+        from rebalancer.planning.capacity import reserve_of
+        from rebalancer.planning.traffic import moves_at_once
+        from rebalancer.transfer.operation import Operation
+
         now = time.time()
         planned = {disk.name: disk.reserve_bytes for disk in plan.disks}
         found = self.disks()
@@ -343,15 +407,29 @@ class Engine:
         )
 
 
+def _nothing_new() -> "Plan":
+    from rebalancer.planning.plan import Plan
+
+    return Plan(
+        strategy="finish",
+        disks=(),
+        moves=(),
+        bytes_to_move=0,
+        lower_bound_bytes=0,
+        spread_before=0.0,
+        spread_after=0.0,
+    )
+
+
 def _unseen(_disk: str, _files: int, _size: int) -> None:
     return
 
 
-def _disks_of(plan: Plan) -> set[str]:
+def _disks_of(plan: "Plan") -> set[str]:
     return {name for move in plan.moves for name in (move.source, move.destination)}
 
 
-def _demand_planned_disks(plan: Plan, found: Sequence[Disk]) -> None:
+def _demand_planned_disks(plan: "Plan", found: "Sequence[Disk]") -> None:
     """Make sure that every disk a move names is the one that the plan was made for, and that one move can be made."""
     paths = {disk.name: disk.path for disk in plan.disks}
     here = {disk.name: disk for disk in found}

@@ -1,7 +1,7 @@
 """System calls that Python 3.11 does not offer, each a thin binding that raises OSError.
 
 Numbers are those of the asm-generic table shared by x86-64 and arm64 where a call is newer than Linux 5.1;
-older calls go through the C library. Sources: the manual pages named at each function.
+older calls go through the C library, where it knows them. Sources: the manual pages named at each function.
 """
 
 import ctypes
@@ -22,6 +22,8 @@ _libc.munmap.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
 
 _OPENAT2 = 437  # openat2(2), Linux 5.6
 _CACHESTAT = 451  # cachestat(2), Linux 6.5
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "armv7l": 314, "i686": 289}  # syscalls(2); none in libc
+_IOPRIO_IDLE = 3 << 13
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _PR_SET_PDEATHSIG = 1
@@ -89,6 +91,15 @@ def start_write_back(fd: int, offset: int, length: int) -> None:
         raise _error(ctypes.get_errno())
 
 
+def finish_write_back(fd: int, offset: int, length: int) -> None:
+    """Write dirty pages of a range and wait until the device took them (sync_file_range(2)); not a flush.
+
+    Raises OSError for any error of writing back since the file was opened; fsync(2) on it will not say so again.
+    """
+    if _libc.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(length), 1 | 2 | 4) != 0:
+        raise _error(ctypes.get_errno())
+
+
 def cached_pages(fd: int) -> int:
     """Return how many pages of a file the page cache holds (cachestat(2), before Linux 6.5 mincore(2))."""
     everything = struct.pack("=QQ", 0, 0)
@@ -153,6 +164,16 @@ def loop_backing(fd: int) -> tuple[int, int, bool]:
     packed = fcntl.ioctl(fd, _LOOP_GET_STATUS64, b"\0" * 232)  # struct loop_info64 of linux/loop.h
     device, inode, flags = struct.unpack_from("=QQ36xI", packed)
     return device, inode, not flags & _LOOP_READ_ONLY
+
+
+def be_idle_on_disks() -> None:
+    """Let this thread, and those that it starts, read and write when nobody else does (ioprio_set(2), class idle).
+
+    The schedulers bfq and mq-deadline keep to it. Raises OSError: ENOSYS on a machine whose number is not known here.
+    """
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if number is None or _syscall(number, 1, 0, _IOPRIO_IDLE) != 0:
+        raise _error(errno.ENOSYS if number is None else ctypes.get_errno())
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -4,7 +4,6 @@ A name that is valid UTF-8 is written as it is. Any other is written with ``\xNN
 do not decode, and its exact bytes travel beside it in base64.
 """
 
-import base64
 import binascii
 import os
 
@@ -18,7 +17,7 @@ def encode(raw: bytes) -> tuple[str, str]:
     try:
         return raw.decode("utf-8"), ""
     except UnicodeDecodeError:
-        return raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii")
+        return raw.decode("utf-8", "backslashreplace"), binascii.b2a_base64(raw, newline=False).decode("ascii")
 
 
 def decode(text: str, exact: str = "") -> bytes:
@@ -26,7 +25,7 @@ def decode(text: str, exact: str = "") -> bytes:
     if not exact:
         return text.encode("utf-8", "surrogateescape")
     try:
-        return base64.b64decode(exact, validate=True)
+        return binascii.a2b_base64(exact, strict_mode=True)
     except binascii.Error as error:
         raise UsageError(f"the base64 beside the path {display(text)} cannot be read") from error
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,7 +67,7 @@ def write(path: Path, value: object, *, durable: bool = True) -> None:
     1. Write a new file beside it, 0600.  2. Flush it.  3. Rename it over the old one.  4. Flush the folder.
     After an error, also of a full disk, the old record stands and no temporary file is left.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:

@@ -27,6 +27,7 @@ class Golden:
     receiver: str  # file system of the empty disk
     originals: Mapping[bytes, Entry]
     duration: float  # seconds that the worker takes when nobody kills it
+    at_once: int = 1  # moves; with more than one the disks are said to have no heads
 
 
 @dataclass(slots=True)
@@ -35,10 +36,11 @@ class Array:
 
     disks: tuple[Path, Path]
     state: Path
+    at_once: int = 1
 
     @property
     def arguments(self) -> list[str | Path]:
-        return ["--disk", self.disks[0], "--disk", self.disks[1], "run", "--yes"]
+        return ["--disk", self.disks[0], "--disk", self.disks[1], "run", "--yes", f"--moves-at-once={self.at_once}"]
 
     @property
     def operations(self) -> list[Path]:
@@ -91,7 +93,9 @@ def array_copy(golden: Golden, folder: Path) -> Iterator[Array]:
             lab.disk_copy(golden.image, folder / "full", golden.file_system) as full,
             lab.disk(folder / "empty", golden.receiver, 350) as empty,
         ):
-            yield Array((full, empty), state)
+            for disk in (full, empty) if golden.at_once > 1 else ():
+                lab.disks.set_rotational(disk, rotational=False)
+            yield Array((full, empty), state, golden.at_once)
     finally:
         for image in folder.glob("*.img"):
             image.unlink()
@@ -108,6 +112,13 @@ def worker_of(supervisor: Running) -> int | None:
             if b"rebalancer.transfer.worker" in Path(f"/proc/{number}/cmdline").read_bytes():
                 return int(number)
     return None
+
+
+def lanes_of(worker: int) -> list[int]:
+    """Return the processes that move for a worker; none for one that moves by itself."""
+    with suppress(OSError):
+        return [int(number) for number in Path(f"/proc/{worker}/task/{worker}/children").read_text().split()]
+    return []
 
 
 def is_living(pid: int) -> bool:
@@ -140,15 +151,19 @@ def wait_for_moment(moment: Moment, array: Array, golden: Golden, worker: int) -
 
 
 def kill(victim: str, supervisor: Running, worker: int) -> bool:
-    """End one or both as if there were no tomorrow; return whether the worker was alive until then."""
-    numbers = {"worker": [worker], "supervisor": [supervisor.pid], "both": [supervisor.pid, worker]}[victim]
+    """End one or both as if there were no tomorrow; return whether the worker was alive until then.
+
+    A lane is one of the processes that move for the worker: the last, as there may be none yet.
+    """
+    victims = {"worker": [worker], "supervisor": [supervisor.pid], "both": [supervisor.pid, worker]}
+    numbers = lanes_of(worker)[-1:] if victim == "lane" else victims[victim]
     handles = []
     with suppress(ProcessLookupError):
         handles = [os.pidfd_open(number) for number in numbers]
     try:
         for handle in handles if len(handles) > 1 else []:
             signal.pidfd_send_signal(handle, signal.SIGSTOP)  # neither may answer the other's death
-        was_alive = is_living(worker) and len(handles) == len(numbers)
+        was_alive = is_living(worker) and 0 < len(handles) == len(numbers)
         for handle in handles:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except ProcessLookupError:

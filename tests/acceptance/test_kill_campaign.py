@@ -28,6 +28,7 @@ from acceptance.kill_lab import (
     array_copy,
     is_living,
     kill,
+    lanes_of,
     wait_for_moment,
     wait_for_worker,
 )
@@ -54,7 +55,11 @@ def goldens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Gold
     for file_system in ("ext4", "xfs", "btrfs"):
         needs.demand(needs.lacking_loop_disks(file_system))
     folder = tmp_path_factory.mktemp("golden")
-    yield {0: _golden(folder / "0", "ext4", "xfs"), 1: _golden(folder / "1", "xfs", "btrfs")}
+    yield {
+        0: _golden(folder / "0", "ext4", "xfs"),
+        1: _golden(folder / "1", "xfs", "btrfs"),
+        2: _golden(folder / "2", "ext4", "xfs", at_once=3),
+    }
     for image in folder.glob("*/*.img"):
         image.unlink()
 
@@ -75,6 +80,23 @@ def test_after_a_kill_every_file_is_whole_and_the_next_run_finishes(
     record_property("campaign", f"{tally}")
     print(f"seed {seed}: {tally}, {time.monotonic() - began:.0f} seconds")  # noqa: T201 - shown with a failure, and by -rP
     assert tally.hits.total() >= KILLS_PER_GROUP - 1
+
+
+def test_after_a_kill_of_one_of_several_movers_every_file_is_whole_too(
+    goldens: dict[int, Golden], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    seed = os.environ.get("REBALANCER_KILL_SEED") or str(time.time_ns())
+    chance, tally = random.Random(f"{seed}-lanes"), Tally()  # noqa: S311
+
+    for number, name in enumerate(
+        ("copying", "appeared", "hidden", "copying", "hidden", "copying", "appeared", "hidden")
+    ):
+        victim = (*VICTIMS, "lane")[number % 4]
+        _one_kill(goldens[2], tmp_path / str(number), tally, victim=victim, moment=Moment(name, chance))
+
+    record_property("campaign", f"{tally}")
+    print(f"seed {seed}: {tally}")  # noqa: T201 - shown with a failure, and by -rP
+    assert tally.hits.total() >= 7
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
@@ -189,12 +211,15 @@ def _strike(array: Array, golden: Golden, victim: str, moment: Moment) -> bool:
     try:
         worker = wait_for_worker(supervisor)
         wait_for_moment(moment, array, golden, worker)
+        lanes = lanes_of(worker)
         was_alive = kill(victim, supervisor, worker)
-        if victim == "worker":
-            return _answer_of_the_supervisor(supervisor, array, known) and was_alive
+        if victim in {"worker", "lane"}:
+            answer = _answer_of_the_supervisor(supervisor, array, known, victim)
+            _wait_for_end(*lanes)
+            return answer and was_alive
         _end(supervisor)
         began = time.monotonic()
-        _wait_for_end(worker)
+        _wait_for_end(worker, *lanes)
         assert time.monotonic() - began < SECONDS_OF_AN_ORPHAN
         if not was_alive or supervisor.returncode != -signal.SIGKILL or not array.operations:
             return False
@@ -206,7 +231,7 @@ def _strike(array: Array, golden: Golden, victim: str, moment: Moment) -> bool:
         _end(supervisor)
 
 
-def _answer_of_the_supervisor(supervisor: lab.Running, array: Array, known: set[Path]) -> bool:
+def _answer_of_the_supervisor(supervisor: lab.Running, array: Array, known: set[Path], victim: str) -> bool:
     """Return False when the worker had said its last word before it was killed."""
     _output, errors = supervisor.communicate(timeout=30)
     assert b"Traceback" not in errors
@@ -215,7 +240,7 @@ def _answer_of_the_supervisor(supervisor: lab.Running, array: Array, known: set[
     record = _new_record(array, known)
     assert (supervisor.returncode, record["exit_code"]) == (1, 1)
     assert (record["status"], record["cause"]) == ("failed", "lost")
-    assert "SIGKILL" in record["error_message"]
+    assert ("SIGKILL" if victim == "worker" else "exit code 1") in record["error_message"]
     assert array.operations, "the journal of the lost work is gone"
     return True
 
@@ -254,9 +279,9 @@ def _end(supervisor: lab.Running) -> None:
     supervisor.communicate()
 
 
-def _wait_for_end(worker: int) -> None:
+def _wait_for_end(*processes: int) -> None:
     deadline = time.monotonic() + 30
-    while is_living(worker):
+    while any(map(is_living, processes)):
         assert time.monotonic() < deadline, "the worker lives on"
         time.sleep(0.005)
 
@@ -264,13 +289,13 @@ def _wait_for_end(worker: int) -> None:
 # -- the golden arrays ----------------------------------------------------------------------------------------------
 
 
-def _golden(folder: Path, file_system: str, receiver: str) -> Golden:
+def _golden(folder: Path, file_system: str, receiver: str, *, at_once: int = 1) -> Golden:
     folder.mkdir()
     with lab.disk(folder / "full", file_system, 350) as full:
         lab.write_tree(full, files=240, seed=3, total=24 * MIB)
         _write_large_and_linked(full)
         originals = lab.snapshot(full)
-    golden = Golden(folder / "full.img", file_system, receiver, originals, duration=0)
+    golden = Golden(folder / "full.img", file_system, receiver, originals, duration=0, at_once=at_once)
     with array_copy(golden, folder / "measured") as array:
         supervisor = lab.start(*array.arguments, state=array.state)
         worker = wait_for_worker(supervisor)
@@ -279,7 +304,7 @@ def _golden(folder: Path, file_system: str, receiver: str) -> Golden:
         duration = time.monotonic() - began
         assert supervisor.wait(30) == 0, supervisor.communicate()
         supervisor.communicate()
-    return Golden(folder / "full.img", file_system, receiver, originals, duration)
+    return replace(golden, duration=duration)
 
 
 def _write_a_little_of_everything(root: Path) -> None:

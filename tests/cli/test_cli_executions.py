@@ -4,42 +4,19 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import lab
-from lab import RunProgram, StartProgram
+from lab import RunProgram, StartProgram, register
 
 RECORD = "20261123T000000Z-nightly-abcdef"
 FIELDS = [
     "execution_id", "schedule_id", "start_time", "end_time", "status", "exit_code", "error_message", "operation_id",
     "files_moved", "bytes_moved", "duration_seconds", "pid",
 ]  # fmt: skip
-REGISTER = """
-import os, sys
-from rebalancer import ScheduleMonitor
-monitor = ScheduleMonitor(os.environ["REBALANCER_CONFIG_DIR"])
-execution = monitor.start_execution(sys.argv[1], int(sys.argv[2]))
-if len(sys.argv) > 3:
-    monitor.complete_execution(execution.execution_id, int(sys.argv[3]), files_moved=4, bytes_moved=4000)
-print(execution.execution_id)
-"""
-
-
-def register(state: Path, schedule_id: str, pid: int, *exit_code: str) -> str:
-    """Register a process as another program would; with an exit code, as one that has ended."""
-    source = str(Path(__file__).parents[2] / "src")
-    return subprocess.run(
-        [sys.executable, "-c", REGISTER, schedule_id, str(pid), *exit_code],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**lab.environment(state), "PYTHONPATH": source},
-    ).stdout.strip()
 
 
 @pytest.fixture
@@ -282,27 +259,17 @@ def test_read_only_state_folders_still_list(run_program: RunProgram, state: Path
     assert [verdict["verdict"] for verdict in stopped.document] == ["not ours, refused"]
 
 
-LIST_IMPORTS = """
-import atexit, sys
-from rebalancer.cli import main
-atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
-main()
-"""
+def test_statistics_in_words_are_those_of_the_records_or_none_yet(state: Path, run_program: RunProgram) -> None:
+    run_program("schedule", "create", "nightly", "--template", "nightly", exit_code=0)
+    nothing = run_program("--schedule-stats", "nightly", exit_code=0)
+    for exit_code in ("0", "0", "0", "1"):
+        register(state, "gone", os.getpid(), exit_code)  # its schedule was deleted
 
+    shown = run_program("--schedule-stats", "gone", exit_code=0).stdout
 
-@pytest.mark.parametrize("arguments", [["--list-executions"], ["execution", "list", "--json"]])
-def test_listing_imports_nothing_heavy(state: Path, arguments: list[str]) -> None:
-    register(state, "nightly", os.getpid())
-    ran = subprocess.run(
-        [sys.executable, "-c", LIST_IMPORTS, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**lab.environment(state), "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-    )
-
-    assert ran.returncode == 0
-    assert "nightly" in ran.stdout
-    loaded = set(ran.stderr.split())
-    assert "rebalancer.executions.monitor" in loaded
-    assert loaded.isdisjoint({"rich", "xxhash", "sqlite3", "psutil", "cronsim", "rebalancer.engine"})
+    assert nothing.stdout == "nightly: no executions yet\n"
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in shown.splitlines()[1:])
+    assert rows["successful"] == "3 (75.0 %)"
+    assert rows["failed"] == "1"
+    assert rows["files moved"] == "16"
+    assert re.fullmatch(r"\S+ \d\d:\d\d \(.* ago\)", rows["last failure"])

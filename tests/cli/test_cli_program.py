@@ -5,43 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-HEAVY = (
-    "rich",
-    "xxhash",
-    "psutil",
-    "rebalancer.engine",
-    "rebalancer.transfer",
-    "rebalancer.inventory",
-    "rebalancer.array",
-)
-
 
 def _python(code: str, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, check=False, text=True, timeout=60, stdout=stdout, stderr=subprocess.PIPE)
-
-
-LIST_IMPORTS = """
-import atexit, sys
-from rebalancer.cli import main
-atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
-main()
-"""
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["plan", "--help"], ["run", "--help"], ["completion", "fish"]]
-)
-def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
-    ran = _python(LIST_IMPORTS, *arguments)
-
-    assert ran.returncode == 0
-    assert ran.stdout
-    loaded = set(ran.stderr.split())
-    assert "rebalancer.cli" in loaded
-    assert not [name for name in HEAVY if name in loaded]
 
 
 def test_in_a_pipe_a_table_is_printed_without_rich() -> None:

@@ -500,22 +500,6 @@ def test_resume_ends_the_suspension_and_may_be_repeated(ask: Ask, engine: Any, n
     assert stored(engine).suspension is None
 
 
-def test_statistics_are_those_of_the_index_or_zero(ask: Ask, engine: Any, nightly: Schedule) -> None:
-    nothing = ask("schedule", "stats", "nightly", "--json")
-    engine.index.known["gone"] = ScheduleStatistics(
-        schedule_id="gone", total_executions=4, successful_executions=3, failed_executions=1,
-        last_execution_time=NOW - 3600, total_files_moved=12, total_bytes_moved=5 * 10**9, executions_that_ran=4,
-        average_duration_seconds=100.0,
-    )  # fmt: skip
-
-    assert json.loads(nothing.out)["total_executions"] == 0
-    assert ask("schedule", "stats", "nightly").out == "nightly: no executions yet\n"
-    out = ask("schedule", "stats", "gone").out
-    assert "3 (75.0 %)" in out
-    assert "today 19:00 (1 h 00 min ago)" in out
-    assert "5.00 GB" in out
-
-
 def test_health_tells_the_last_success_and_what_comes_next(ask: Ask, engine: Any, nightly: Schedule) -> None:
     engine.index.executions = [ran(NOW - 900)]
     ask("schedule", "enable", "nightly")
@@ -572,7 +556,7 @@ def ran(at: float, **changes: Any) -> ScheduleExecution:
     "command",
     [
         ("show",), ("edit", "--at", "03:00"), ("delete",), ("enable",), ("disable",), ("run",), ("suspend",),
-        ("resume",), ("next",), ("stats",), ("health",),
+        ("resume",), ("next",), ("health",),
     ],
     ids=lambda command: command[0],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +18,10 @@ import lab
 from crash.figures import Figures
 from crash.flips import Bit, any_bit, forget
 from lab import MakeDisk
+from rebalancer.array.medium import medium_of
 from rebalancer.planning.selection import Verification
-from transfer.bench import Bench, Worked, ended, own_names, wait_until
+from rebalancer.transfer import sides
+from transfer.bench import Bench, Worked, disks_at, ended, own_names, wait_until
 
 MIB = 2**20
 SIZE = 5 * MIB
@@ -45,6 +48,7 @@ class Flips:
     bench: Bench
     source: Path
     destination: Path
+    size: int = SIZE
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311 - repeatable, no secret
     content: bytes = b""
     has_fired: bool = False
@@ -52,7 +56,7 @@ class Flips:
     def move(self, fault: Fault) -> Worked:
         """Write the file anew and move it under that fault."""
         self._clear()
-        self.content, self.has_fired = self.chance.randbytes(SIZE), False
+        self.content, self.has_fired = self.chance.randbytes(self.size), False
         (self.source / UNIT).mkdir(parents=True)
         (self.source / NAME).write_bytes(self.content)
         forget(self.source / NAME)
@@ -118,7 +122,7 @@ class Flips:
         return self._paused(spoil)
 
     def _write(self) -> Worked:
-        trace, number = self.bench.folder / "trace", self.chance.randrange(SIZE // MIB)
+        trace, number = self.bench.folder / "trace", self.chance.randrange(self.size // MIB)
         wrong = self.content[number * MIB] ^ 1 << self.chance.randrange(8)
         fault = ["-e", "trace=pwrite64", "-e", f"inject=pwrite64:poke_enter=@arg2={wrong:02x}:when={number + 1}"]
         worked = self.bench.work(
@@ -193,6 +197,30 @@ def test_no_wrong_file_is_accepted_whichever_bit_goes_wrong_where(
     figures.publish()
 
     assert sum(figures.notes.values()) == count, "a wrong bit was not noticed"
+
+
+def test_no_wrong_file_is_accepted_when_both_sides_are_read_at_once(tmp_path: Path, make_disk: MakeDisk) -> None:
+    figures = Figures("L5", "one bit goes wrong, both sides verified at once", "ext4 -> xfs", seed=SEED)
+    with ExitStack() as stack:
+        source = stack.enter_context(lab.disk(make_disk("tmpfs", 80, "memory1") / "disk1", "ext4", 64))
+        destination = stack.enter_context(lab.disk(make_disk("tmpfs", 320, "memory2") / "disk2", "xfs", 300))
+        one, other = (medium_of(disk) for disk in disks_at(source, destination))
+        assert not one.spindles & other.spindles
+        flips = Flips(Bench(tmp_path), source, destination, size=sides.WORTH_A_THREAD + 5)
+
+        for fault in Fault:
+            worked = flips.move(fault)
+
+            figures.points += 1
+            figures.fired += flips.has_fired
+            figures.states += 1
+            figures.half += flips.is_wrong_accepted()
+            figures.lost += not flips.is_right_somewhere()
+            figures.note(f"found: {fault}", NAME in worked.left)
+            figures.unrecovered += not flips.is_moved_by_the_next_run() or bool(own_names(source, destination))
+        figures.publish()
+
+        assert sum(figures.notes.values()) == len(Fault), "a wrong bit was not noticed"
 
 
 def test_fast_verification_takes_a_bad_first_read_of_the_source_for_the_file(

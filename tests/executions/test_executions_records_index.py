@@ -1,5 +1,6 @@
 """Whatever happens to records and index, the answers are those of somebody who reads every record."""
 
+import json
 import os
 import random
 import sqlite3
@@ -298,6 +299,75 @@ def test_percentiles_are_of_those_that_ran(tmp_path: Path) -> None:
     assert (statistics.executions_that_ran, statistics.longest_duration_seconds) == (99, 99.0)
     assert (statistics.median_duration_seconds, statistics.p95_duration_seconds) == (50.0, 95.0)
     assert statistics.median_bytes_per_second == 1000.0
+
+
+def test_figures_are_not_added_up_again_until_a_record_changes(tmp_path: Path) -> None:
+    """Shown by a remembered answer that is not the truth: it is believed until there is another record."""
+    folders = folders_in(tmp_path)
+    index = index_in(folders)
+    index.store.save(execution(1))
+    first, again = index.statistics("nightly"), index.statistics("nightly")
+    with IndexFile(folders.index).opened(patience=1) as tables, tables.changing() as database:
+        figures = json.loads(database.execute("SELECT figures FROM answer").fetchone()[0])
+        figures["recorded"]["files_moved"] = 77
+        database.execute("UPDATE answer SET figures = ?", (json.dumps(figures).encode(),))
+    planted = index.statistics("nightly")
+    index.store.save(execution(2))
+
+    assert first == again
+    assert planted is not None
+    assert planted.total_files_moved == 77
+    assert counted(index) == recount([execution(1), execution(2)])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"no JSON"])
+def test_a_remembered_answer_that_cannot_be_read_is_found_again(tmp_path: Path, content: bytes) -> None:
+    folders = folders_in(tmp_path)
+    index = index_in(folders)
+    index.store.save(execution(1))
+    first = index.statistics("nightly")
+    with IndexFile(folders.index).opened(patience=1) as tables, tables.changing() as database:
+        database.execute("UPDATE answer SET figures = ?", (content,))
+
+    assert index.statistics("nightly") == first
+
+
+@pytest.mark.parametrize("change", ["saved elsewhere", "replaced", "removed", "removed elsewhere", "settled"])
+def test_whatever_changes_a_record_changes_the_figures(tmp_path: Path, change: str) -> None:
+    folders = folders_in(tmp_path)
+    index, elsewhere = index_in(folders), ExecutionStore(folders.executions)
+    known = [execution(1), execution(2), running(3)]
+    for one in known:
+        index.store.save(one)
+    assert counted(index) == pytest.approx(recount(known))
+
+    if change == "saved elsewhere":
+        elsewhere.save(execution(4, files_moved=4))
+        known.append(execution(4, files_moved=4))
+    elif change == "replaced":
+        known[0] = execution(1, files_moved=9)
+        elsewhere.save(known[0])
+    elif change == "settled":
+        known[2] = execution(3, status=ExecutionStatus.FAILED, files_moved=5)
+        index.store.save(known[2])
+    else:
+        store = index.store if change == "removed" else elsewhere
+        store.remove([known.pop(0).execution_id])
+
+    assert counted(index) == pytest.approx(recount(known))
+
+
+def test_sums_beyond_64_bits_are_exact(tmp_path: Path) -> None:
+    index = index_in(folders_in(tmp_path))
+    known = [execution(number, bytes_moved=2**60 - number, files_moved=number) for number in range(1, 20)]
+    for one in known:
+        index.store.save(one)
+
+    statistics = index.statistics("nightly")
+
+    assert statistics is not None
+    assert statistics.total_bytes_moved == sum(one.bytes_moved for one in known) > 2**63
+    assert counted(index) == pytest.approx(recount(known))
 
 
 def test_longer_than_usual_is_judged_by_the_bytes_to_move() -> None:

@@ -5,7 +5,7 @@ from lab.fixtures import MakeDisk, MountPool, RunProgram, StartProgram
 from lab.needs import Lacking, lacking_loop_disks, lacking_mounts, lacking_pools, lacking_root, lacking_tools
 from lab.originals import Entry, difference, snapshot, snapshot_array
 from lab.pools import pool
-from lab.program import Ran, Running, command_line, environment, run, start
+from lab.program import Ran, Running, command_line, environment, register, run, start
 from lab.receivers import HANGS, Call, Receiver, calls_of, put_script, receiver
 from lab.trees import ODD_NAMES, write_deep_folders, write_tree
 from lab.unraid import mend, set_values, unraid_server
@@ -40,6 +40,7 @@ __all__ = [
     "pool",
     "put_script",
     "receiver",
+    "register",
     "remount_read_only",
     "run",
     "set_values",

@@ -91,6 +91,12 @@ def remount_read_only(at: Path) -> None:
     call("mount", "-o", "remount,ro", str(at))
 
 
+def set_rotational(at: Path, *, rotational: bool) -> None:
+    """Let the kernel say of the loop device below a mount that it has heads, or that it has none."""
+    device = call("findmnt", "--noheadings", "--output", "SOURCE", "--target", str(at)).strip()
+    (Path("/sys/block") / Path(device).name / "queue/rotational").write_text(str(int(rotational)))
+
+
 def used_percent(root: Path) -> float:
     """Return how full a disk is, as the program and ``df`` count: size minus free blocks."""
     status = os.statvfs(root)

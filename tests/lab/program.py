@@ -10,6 +10,16 @@ from typing import Any
 
 SCRIPT = Path(__file__).parents[2] / "unraid_rebalancer.py"
 
+_REGISTER = """
+import os, sys
+from rebalancer import ScheduleMonitor
+monitor = ScheduleMonitor(os.environ["REBALANCER_CONFIG_DIR"])
+execution = monitor.start_execution(sys.argv[1], int(sys.argv[2]))
+if len(sys.argv) > 3:
+    monitor.complete_execution(execution.execution_id, int(sys.argv[3]), files_moved=4, bytes_moved=4000)
+print(execution.execution_id)
+"""
+
 Running = subprocess.Popen[bytes]
 
 
@@ -86,3 +96,14 @@ def start(*arguments: str | Path, state: Path, variables: dict[str, str] | None 
         cwd="/",
         start_new_session=True,
     )
+
+
+def register(state: Path, schedule_id: str, pid: int, *exit_code: str) -> str:
+    """Register a process as another program would; with an exit code, as one that has ended."""
+    return subprocess.run(
+        [sys.executable, "-c", _REGISTER, schedule_id, str(pid), *exit_code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**environment(state), "PYTHONPATH": str(SCRIPT.parent / "src")},
+    ).stdout.strip()

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from planning_lab import GB, array
 
+import page
 from planner import judge, orders, report
 from planner.arrays import Trial, small
 from planner.trials import Exact, Result, exact, judged
@@ -36,15 +37,16 @@ def test_divisible_units_never_cost_more_than_whole_ones() -> None:
 
 
 def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
-    page, data = tmp_path / "page.md", tmp_path / "data.json"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    path, data = tmp_path / "page.md", tmp_path / "data.json"
+    path.write_text("before\n<!-- x figures: begin -->\nold\n<!-- x figures: end -->\nafter\n")
     figures: dict[str, object] = {
         "small": [Exact(name="x", seconds=1.0, spread=1.0, least_spread=1.0, bytes=5, optimum=5.0, is_proven=True)]
     }
 
-    report.write(page, data, ["new"], figures)
+    page.write(["new"], name="x", page=path)
+    report.write(data, figures)
 
-    text = page.read_text()
+    text = path.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "new" in text
@@ -53,9 +55,19 @@ def test_the_tables_replace_those_between_the_marks_and_nothing_else(tmp_path: P
 
 
 def test_the_page_of_the_benchmarks_has_the_marks() -> None:
-    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    text = page.PAGE.read_text()
 
-    assert text.index(report.BEGIN) < text.index(report.END)
+    assert text.index("<!-- planner figures: begin -->") < text.index("<!-- planner figures: end -->")
+
+
+def test_a_page_without_the_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("words of others\n")
+
+    with pytest.raises(ValueError, match="no place for the x figures"):
+        page.write(["new"], name="x", page=path)
+
+    assert path.read_text() == "words of others\n"
 
 
 def test_the_program_says_what_it_can_do() -> None:

@@ -78,6 +78,14 @@ def test_media_that_cannot_be_told_may_be_the_same() -> None:
     assert begun(Traffic([move("ab"), move("cd")], media={"a": SOLID["a"], "b": SOLID["b"]}, limit=9)) == [0, 1]
 
 
+def test_whether_any_two_may_go_together_is_told_beforehand() -> None:
+    assert not Traffic([], media=SOLID, limit=9).is_ever_shared
+    assert not Traffic([move("ab"), move("bc"), move("ab", "s/v")], media=SPINNING, limit=9).is_ever_shared
+    assert not Traffic([move("ab"), move("cd")], media=SPINNING, limit=1).is_ever_shared
+    assert Traffic([move("ab"), move("bc"), move("cd")], media=SPINNING, limit=2).is_ever_shared
+    assert Traffic([move("ab"), move("ab", "s/v")], media=SOLID, limit=2).is_ever_shared
+
+
 def test_what_was_asked_for_counts_and_parity_else_allows_one() -> None:
     assert moves_at_once(None, has_parity=True, processors=16) == 1
     assert moves_at_once(3, has_parity=True, processors=1) == 3

@@ -64,6 +64,7 @@ def test_moves_on_disks_of_their_own_are_under_way_at_the_same_time(
     assert [sorted(path.name for path in (disk / "s").iterdir()) for disk in disks] == [[], ["u0"], [], ["u2"]]
     told = [message for message in worked.messages if isinstance(message, Progress)]
     assert {message.source for message in told} >= {"disk1", "disk3"}
+    assert {message.beside for message in told} == {0, 1}
     moved = [message.bytes_moved for message in told]
     assert moved == sorted(moved)
     assert moved[-1] == 2 * LARGE

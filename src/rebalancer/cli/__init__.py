@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import logging
 import sys
-import traceback
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
@@ -17,16 +15,12 @@ from rebalancer.cli.group import program
 from rebalancer.cli.session import Session
 from rebalancer.errors import ExitCode, RebalancerError
 
-_LOG = logging.getLogger("rebalancer")
-_LOG.addHandler(logging.NullHandler())  # without --log-file, events are not printed
-
 
 def main() -> None:
     """Run the command line of this process and end with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    logging.raiseExceptions = False  # a full log disk is no reason to print tracebacks
     session = Session()
     sys.excepthook = partial(explain, session)
     sys.exit(answer(sys.argv[1:], session))
@@ -38,7 +32,7 @@ def answer(arguments: Sequence[str], session: Session) -> int:
         ending = program.main(list(arguments), prog_name=output.PROGRAM, obj=session, standalone_mode=False)
         output.finish()
     except RebalancerError as error:
-        _LOG.error("%s", names.display(str(error)))
+        session.log("error", "%s", names.display(str(error)))
         output.complain(str(error))
         return int(error.exit_code)
     except click.ClickException as error:
@@ -57,12 +51,14 @@ def answer(arguments: Sequence[str], session: Session) -> int:
 
 def explain(session: Session, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Answer what nobody foresaw: one sentence, the traceback only for ``-v`` and for the log file."""
-    _LOG.error("unexpected error", exc_info=(kind, error, trace))
+    session.log("error", "unexpected error", exc_info=(kind, error, trace))
     with contextlib.suppress(OSError):
         output.finish()
     with contextlib.suppress(OSError):
         output.complain(f"unexpected error: {kind.__name__}: {error}; run with -v for details")
         if session.is_verbose:
+            import traceback
+
             traceback.print_exception(kind, error, trace)
 
 

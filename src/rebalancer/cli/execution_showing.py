@@ -137,7 +137,8 @@ def _doing(progress: Progress) -> str:
     if progress.why:
         return f"{progress.phase}: {progress.why}"
     moves = f"{progress.moves_done:,} of {output.count(progress.moves_total, 'move')}"
-    return ", ".join(part for part in (moves, progress.phase, progress.path) if part)
+    beside = f"{output.count(progress.beside, 'move')} beside it" if progress.beside else ""
+    return ", ".join(part for part in (moves, progress.phase, progress.path, beside) if part)
 
 
 def _history_row(execution: ScheduleExecution, now: float) -> tuple[Cell, ...]:

@@ -3,12 +3,10 @@
 import contextlib
 import errno
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 
-from rebalancer import names, records
+from rebalancer import names
 
 PROGRAM = "unraid-rebalancer"
 
@@ -27,6 +25,9 @@ def say(line: str = "") -> None:
     """Print one line, broken between words where a terminal is narrower; whatever a name holds, it stays harmless."""
     safe = names.display(line)
     if is_terminal():
+        import shutil
+        import textwrap
+
         width = shutil.get_terminal_size().columns
         safe = "\n".join(textwrap.wrap(safe, width, subsequent_indent="  ", drop_whitespace=True)) or safe
     print(safe)
@@ -39,6 +40,8 @@ def complain(sentence: str) -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON document and nothing else."""
+    from rebalancer import records
+
     sys.stdout.flush()
     sys.stdout.buffer.write(records.encode(value) + b"\n")
 

@@ -98,7 +98,8 @@ class RunView:
         if self.last.why:
             return f"{self.last.phase}: {self.last.why}"
         way = f"{self.last.source} → {self.last.destination}" if self.last.destination else self.last.source
-        return "  ".join(part for part in (self.last.phase, way, names.display(self.last.path)) if part)
+        beside = f"(and {output.count(self.last.beside, 'move')} beside it)" if self.last.beside else ""
+        return "  ".join(part for part in (self.last.phase, way, names.display(self.last.path), beside) if part)
 
 
 class _Frame:

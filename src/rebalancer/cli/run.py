@@ -1,6 +1,5 @@
 """``run``: scan, plan and carry the plan out, recorded as an execution."""
 
-import logging
 import os
 import sys
 import time
@@ -43,7 +42,6 @@ Asks first when a person is there to answer. Ctrl-C stops cleanly: what was move
 it was, and the next run goes on from there.
 """
 
-_LOG = logging.getLogger(__name__)
 _WITH_PLAN = frozenset({"max_runtime", "bandwidth_limit", "moves_at_once", "verify", "min_age"})
 
 
@@ -92,10 +90,10 @@ def carry_out(
     guards: GuardOptions = EVERY_GUARD,
 ) -> "ScheduleExecution":
     """Run the plan with its progress shown; signals ask it to stop after the current chunk."""
-    _LOG.info("run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
+    session.log("info", "run begins moves=%d bytes=%d", len(plan.moves), plan.bytes_to_move)
     with watched(session) as (cancel, on_message):
         execution = engine.run(plan, selection, cancel=cancel, on_message=on_message, guards=guards)
-    _log(execution)
+    _log(session, execution)
     return execution
 
 
@@ -108,7 +106,7 @@ def _finish_begun(session: Session, engine: "Engine", selection: Selection, guar
         execution = engine.finish_begun(selection, cancel=cancel, on_message=on_message, guards=guards)
     if execution is None:
         return
-    _log(execution)
+    _log(session, execution)
     if execution.exit_code == ExitCode.CANCELLED:
         raise CancelledError("cancelled while what an earlier run began was being finished; the next run goes on")
     with output.reader_may_leave():
@@ -149,10 +147,11 @@ def _standing_nowhere(cancel: "Cancel") -> "Iterator[None]":
                 os.chdir(before)
 
 
-def _log(execution: "ScheduleExecution") -> None:
+def _log(session: Session, execution: "ScheduleExecution") -> None:
     for left in execution.left:
-        _LOG.warning("left disk=%s path=%s reason=%s", left.disk, names.display(left.path), left.reason)
-    _LOG.info(
+        session.log("warning", "left disk=%s path=%s reason=%s", left.disk, names.display(left.path), left.reason)
+    session.log(
+        "info",
         "run ends execution=%s status=%s exit_code=%s files_moved=%d bytes_moved=%d files_left=%d",
         execution.execution_id,
         execution.status.value,

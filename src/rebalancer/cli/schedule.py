@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "suspend": ("schedule_running", "Stop its execution and keep it from firing, with a reason."),
     "resume": ("schedule_running", "End a suspension."),
     "next": ("schedule_looking", "Which schedule fires when."),
-    "stats": ("schedule_looking", "What the executions of a schedule amount to."),
+    "stats": ("schedule_figures", "What the executions of a schedule amount to."),
     "cron": ("schedule_changing", "Give cron the lines of all schedules again."),
     "health": ("schedule_health", "Which schedules do what they should."),
 }

@@ -1,4 +1,4 @@
-"""``schedule list|show|next|stats|health``: what there is and how it goes; nothing is changed."""
+"""``schedule list|show|next``: what there is and how it goes; nothing is changed."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from rebalancer.cli.schedule_showing import (
     show_list,
     show_next,
     show_one,
-    show_statistics,
 )
 from rebalancer.cli.session import Session
 from rebalancer.errors import UsageError
@@ -82,27 +81,9 @@ def next_firings(session: Session, *, schedule_id: str | None, count: int) -> No
         show_next(schedules, now, count=count)
 
 
-@click.command("stats")
-@click.argument("schedule_id", metavar="ID")
-@global_options
-@click.pass_obj
-def stats(session: Session, *, schedule_id: str) -> None:
-    """Show what the executions of a schedule amount to, also those whose records were cleaned up."""
-    from rebalancer.executions import statistics
-
-    engine = session.engine()
-    found = engine.index.statistics(schedule_id)
-    if found is None:
-        found = statistics.ScheduleStatistics(schedule_id=engine.schedules.get(schedule_id).schedule_id)
-    if session.is_json:
-        output.print_json(statistics.document(found))
-    elif session.shows:
-        show_statistics(found, moment_of(session, engine))
-
-
 def chosen(engine: "Engine", schedule_id: str | None) -> list[Schedule]:
     """Return the schedule that was named, or all of them."""
     return engine.schedules.list() if schedule_id is None else [engine.schedules.get(schedule_id)]
 
 
-COMMANDS = {"list": list_schedules, "show": show, "next": next_firings, "stats": stats}
+COMMANDS = {"list": list_schedules, "show": show, "next": next_firings}

@@ -16,7 +16,6 @@ from rebalancer.schedules.slots import Slot
 from rebalancer.schedules.upcoming import state_of, upcoming
 
 if TYPE_CHECKING:
-    from rebalancer.executions.statistics import ScheduleStatistics
     from rebalancer.executions.verdict import Verdict
 
 _DURATIONS = ("max_wait", "catch_up_window", "jitter", "retry_delay", "max_runtime", "min_age")
@@ -130,43 +129,6 @@ def show_verdicts(verdicts: "Sequence[Verdict]") -> None:
     for verdict in verdicts:
         detail = f": {verdict.detail}" if verdict.detail else ""
         output.say(f"{verdict.execution_id}: {verdict.verdict.value} after {format_duration(verdict.seconds)}{detail}")
-
-
-def show_statistics(statistics: "ScheduleStatistics", now: Now) -> None:
-    """Show the figures of one schedule; times are the machine's."""
-    if not statistics.total_executions:
-        output.say(f"{statistics.schedule_id}: no executions yet")
-        return
-    rows: list[tuple[Cell, ...]] = [(name, value) for name, value in _figures(statistics, now) if value]
-    tables.show(Table((Column(statistics.schedule_id), Column("", may_break=True)), rows))
-
-
-def _figures(statistics: "ScheduleStatistics", now: Now) -> list[tuple[str, str]]:
-    def when(at: float | None) -> str:
-        return (
-            "never" if at is None else f"{in_words(at, now=now.at, timezone=now.timezone)} ({distance(at, now=now.at)})"
-        )
-
-    def lasting(seconds: float | None) -> str:
-        return "" if seconds is None else format_duration(seconds)
-
-    return [
-        ("executions", f"{statistics.total_executions:,}"),
-        ("successful", f"{statistics.successful_executions:,} ({statistics.success_rate:.1f} %)"),
-        ("failed", f"{statistics.failed_executions:,}"),
-        ("cancelled", f"{statistics.cancelled_executions:,}"),
-        ("suspended", f"{statistics.suspended_executions:,}"),
-        ("last execution", when(statistics.last_execution_time)),
-        ("last success", when(statistics.last_success_time)),
-        ("last failure", when(statistics.last_failure_time)),
-        ("average duration", lasting(statistics.average_duration_seconds)),
-        ("median duration", lasting(statistics.median_duration_seconds)),
-        ("95 of 100 within", lasting(statistics.p95_duration_seconds)),
-        ("longest", lasting(statistics.longest_duration_seconds)),
-        ("files moved", f"{statistics.total_files_moved:,}"),
-        ("bytes moved", format_size(statistics.total_bytes_moved)),
-        ("speed", f"{format_size(statistics.bytes_per_second)}/s" if statistics.bytes_per_second else ""),
-    ]
 
 
 def _coming(schedules: Sequence[Schedule], now: Now, count: int) -> list[tuple[Slot, Schedule]]:

@@ -1,12 +1,11 @@
 """What the global options said, and the engine they lead to; one per command line."""
 
-import logging
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rebalancer import state
 from rebalancer.errors import UsageError
@@ -63,12 +62,24 @@ class Session:
     def folders(self) -> state.StateFolders:
         return state.choose_folders(self.config_dir, root=self.root, environment=dict(os.environ), uid=os.geteuid())
 
+    def log(self, level: str, message: str, *values: object, **details: Any) -> None:
+        """Write an event to the log file, when there is one that is open; nothing is loaded for it otherwise."""
+        if self.log_file is not None:
+            import logging
+
+            logger = logging.getLogger("rebalancer")
+            if logger.handlers:
+                getattr(logger, level)(message, *values, **details)
+
     def _open_log(self) -> None:
         if self.log_file is not None:
             _log_to(self.log_file)
 
 
 def _log_to(path: Path) -> None:
+    import logging
+
+    logging.raiseExceptions = False  # a full log disk is no reason to print tracebacks
     try:
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

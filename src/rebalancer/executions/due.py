@@ -1,6 +1,7 @@
 """What is due now and what was missed: decided from the schedule, the ledger of its slots and the time, without I/O."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from msgspec import Struct
 
@@ -13,6 +14,15 @@ from rebalancer.schedules.slots import NEWEST, Slot, slots_between
 
 ON_TIME = 600.0  # seconds after its slot in which a firing is on time: machines are busy, a start may wait
 CLOCK, CATCH_UP = "clock", "catch-up"
+
+
+class FiredBy(Enum):
+    """Who started an execution; everything but a hand stands for a slot."""
+
+    HAND = "hand"
+    CRON = "cron"
+    CLOCK = "clock"
+    CATCH_UP = "catch-up"
 
 
 class Due(Struct, frozen=True, kw_only=True):

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from enum import Enum
 
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, ExitCode, NotNowError, RebalancerError
 from rebalancer.executions.cleanup import WORTH_A_WRITE, clean_up
+from rebalancer.executions.due import FiredBy
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -30,15 +30,6 @@ from rebalancer.turns import is_taken
 _POLL = 0.2  # seconds
 _LOOKED_AT = 200  # newest executions among which those that ran are counted
 _RETRIED = {"error", "lost", "left"}  # causes that another attempt may get past
-
-
-class FiredBy(Enum):
-    """Who started an execution; everything but a hand stands for a slot."""
-
-    HAND = "hand"
-    CRON = "cron"
-    CLOCK = "clock"
-    CATCH_UP = "catch-up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

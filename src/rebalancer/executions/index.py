@@ -114,15 +114,14 @@ class Index:
         for _ in range(_TRIES):
             seen = self.store.stamp(), self._lifetime(schedule_id)
             passed_over = frozenset(seen[1].removing) | unsettled.keys()
-            question = partial(index_query.figures, schedule_id=schedule_id, without=passed_over)
-            recorded, spread = self._ask(question)
+            found = self._use(partial(index_query.figures, schedule_id=schedule_id, without=passed_over))
             if seen == (self.store.stamp(), self._lifetime(schedule_id)):
                 break
         lifetime = seen[1]
         ours = [one for one in unsettled.values() if one.schedule_id == schedule_id]
         standing = [totals_of(one) for one in ours if one.execution_id not in lifetime.removing]
-        totals = added([lifetime.totals, recorded, *standing])
-        return statistics_of(schedule_id, totals, spread) if totals != Totals() else None
+        totals = added([lifetime.totals, found.recorded, *standing])
+        return statistics_of(schedule_id, totals, found.spread) if totals != Totals() else None
 
     # -- told by the store --------------------------------------------------------------------------------------
 
@@ -137,18 +136,21 @@ class Index:
     # -- the index ----------------------------------------------------------------------------------------------
 
     def _ask(self, question: Callable[[Connection], T]) -> T:
-        """Answer a question from the index in step with the records; when its file cannot be used, from one in memory."""
+        return self._use(lambda tables: question(tables.database))
+
+    def _use(self, work: Callable[[Tables], T]) -> T:
+        """Use the index in step with the records; when its file cannot be used, one in memory."""
         try:
             with IndexFile(self.folders.index).opened(patience=_READER_PATIENCE) as tables:
-                return self._answer(question, tables)
+                return work(self._in_step(tables))
         except IndexUnusableError:
             with closing(in_memory()) as tables:
-                return self._answer(question, tables)
+                return work(self._in_step(tables))
 
-    def _answer(self, question: Callable[[Connection], T], tables: Tables) -> T:
+    def _in_step(self, tables: Tables) -> Tables:
         if not index_table.is_in_step(tables, self.store, now=self.clock()):
             index_table.reconcile(tables, self.store, now=self.clock())
-        return question(tables.database)
+        return tables
 
     def _change(self, change: Callable[[Tables], None]) -> None:
         """Change the index; when it cannot be changed now, the next reader finds it out of step."""

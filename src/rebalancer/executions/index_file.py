@@ -12,13 +12,14 @@ from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.state import ensure
 from rebalancer.turns import is_taken
 
-_VERSION = 1  # of the tables; another one makes the index anew
+_VERSION = 2  # of the tables; another one makes the index anew
 _TABLES = """
 CREATE TABLE execution (
     name TEXT PRIMARY KEY, schedule_id TEXT, status TEXT, is_final INT, start REAL, end REAL, duration REAL,
     speed REAL, files INT, bytes INT, modified INT, size INT
 ) WITHOUT ROWID;
 CREATE TABLE damaged (name BLOB PRIMARY KEY, reason TEXT, modified INT, size INT) WITHOUT ROWID;
+CREATE TABLE answer (schedule_id TEXT PRIMARY KEY, figures BLOB) WITHOUT ROWID;
 CREATE TABLE folder (device INT, inode INT, changed INT, is_settled INT, names INT);
 CREATE INDEX newest ON execution (start, name, schedule_id, status, is_final);
 CREATE INDEX figures ON execution (schedule_id, status, duration, files, bytes, start);

@@ -3,13 +3,20 @@
 import os
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from sqlite3 import Connection
+from sqlite3 import Connection, OperationalError
 
+from msgspec import Struct
+
+from rebalancer import records
+from rebalancer.errors import DamagedRecordError
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
+from rebalancer.executions.index_file import Tables
 from rebalancer.executions.statistics import Spread, rank_of
 from rebalancer.executions.totals import Totals, added
 
-_LOW = 2**30  # sums are made of high and low parts, so that no sum of planted figures overflows 64 bits
+_LOW = 2**30
+_SUMS = "0, sum(files), 0, sum(bytes)"
+_SUMS_IN_PARTS = f"sum(files / {_LOW}), sum(files % {_LOW}), sum(bytes / {_LOW}), sum(bytes % {_LOW})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,13 @@ class Entry:
     execution_id: str
     status: ExecutionStatus
     age_from: float
+
+
+class Figures(Struct, frozen=True):
+    """What the records of one schedule amount to."""
+
+    recorded: Totals
+    spread: Spread
 
 
 def newest(database: Connection, wanted: Filter, *, limit: int) -> list[str]:
@@ -76,10 +90,38 @@ def damaged(database: Connection) -> list[tuple[str, str]]:
     return [(os.fsdecode(raw), reason) for raw, reason in database.execute("SELECT name, reason FROM damaged")]
 
 
-def figures(database: Connection, schedule_id: str, without: AbstractSet[str]) -> tuple[Totals, Spread]:
-    """Return the sums over a schedule's records but those ``without``, and how durations and speeds lie."""
-    recorded = added(_totals_by_status(database, schedule_id, _of_schedule(database, schedule_id, without)))
-    return recorded, _spread(database, schedule_id)
+def figures(tables: Tables, schedule_id: str, without: AbstractSet[str]) -> Figures:
+    """Return the sums over a schedule's records but those ``without``, and how durations and speeds lie.
+
+    Over all records of the schedule they are remembered until a record changes.
+    """
+    database = tables.database
+    passed_over = _of_schedule(database, schedule_id, without)
+    found = None if passed_over else _remembered(database, schedule_id)
+    if found is None:
+        recorded = added(_totals_by_status(database, schedule_id, passed_over))
+        found = Figures(recorded, _spread(database, schedule_id))
+        if not passed_over:
+            _remember(tables, schedule_id, found)
+    return found
+
+
+def forget_figures(database: Connection) -> None:
+    """Whoever changes what is known of the records calls this in the same transaction."""
+    database.execute("DELETE FROM answer")
+
+
+def _remembered(database: Connection, schedule_id: str) -> Figures | None:
+    row = database.execute("SELECT figures FROM answer WHERE schedule_id = ?", (schedule_id,)).fetchone()
+    try:
+        return None if row is None else records.decode(row[0], Figures, path="the index")
+    except DamagedRecordError:
+        return None
+
+
+def _remember(tables: Tables, schedule_id: str, found: Figures) -> None:
+    with tables.changing() as database:
+        database.execute("INSERT OR REPLACE INTO answer VALUES (?, ?)", (schedule_id, records.encode(found)))
 
 
 def _of_schedule(database: Connection, schedule_id: str, names: AbstractSet[str]) -> list[str]:
@@ -98,13 +140,19 @@ def _totals_by_status(database: Connection, schedule_id: str, without: list[str]
         database.execute("CREATE TEMP TABLE passed_over (name TEXT PRIMARY KEY)")
         database.executemany("INSERT INTO passed_over VALUES (?)", [(name,) for name in without])
         condition = "AND name NOT IN passed_over"
-    rows = database.execute(
-        f"SELECT status, count(*), total(duration > 0), total(duration), sum(files / {_LOW}), sum(files % {_LOW}),"  # noqa: S608
-        f" sum(bytes / {_LOW}), sum(bytes % {_LOW}), max(duration), min(start), max(start)"
-        f" FROM execution INDEXED BY figures WHERE schedule_id = ? {condition} GROUP BY status",
-        (schedule_id,),
-    )
-    return [_totals(row) for row in rows]
+
+    def added_up(sums: str) -> list[Totals]:
+        rows = database.execute(
+            f"SELECT status, count(*), total(duration > 0), total(duration), {sums}, max(duration), min(start), max(start)"  # noqa: S608
+            f" FROM execution INDEXED BY figures WHERE schedule_id = ? {condition} GROUP BY status",
+            (schedule_id,),
+        )
+        return [_totals(row) for row in rows]
+
+    try:
+        return added_up(_SUMS)
+    except OperationalError:  # planted figures whose sum overflows 64 bits; in parts it takes twice as long
+        return added_up(_SUMS_IN_PARTS)
 
 
 def _totals(row: tuple[str, int, float, float, int, int, int, int, float, float, float]) -> Totals:

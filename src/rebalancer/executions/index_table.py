@@ -11,6 +11,7 @@ from rebalancer.errors import DamagedRecordError, NotFoundError
 from rebalancer.executions import checking
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.index_file import Tables
+from rebalancer.executions.index_query import forget_figures
 from rebalancer.executions.store import SUFFIX, ExecutionStore, Stamp, is_record_name
 
 _GRAIN = 2.5  # seconds; a FAT folder tells changes apart that lie 2 s from each other, any other one sooner
@@ -47,6 +48,7 @@ def reconcile(tables: Tables, store: ExecutionStore, *, now: float) -> None:
     """Bring the index in step with the records; files that are as they were are not read again."""
     stamp = store.stamp()
     with tables.changing() as database:
+        forget_figures(database)
         names = sum_of(store.raw_names())
         known = _known_files(database)
         for raw, seen in _record_files(store.folder):
@@ -64,6 +66,7 @@ def follow(tables: Tables, store: ExecutionStore, execution: ScheduleExecution, 
     known = known_folder(tables.database)
     status = os.stat(store.path_of(execution.execution_id))
     with tables.changing() as database:
+        forget_figures(database)
         is_new = not _drop(database, raw)
         _insert(database, execution, (status.st_mtime_ns, status.st_size))
         if known.stamp == change[0]:
@@ -76,6 +79,7 @@ def forget(tables: Tables, execution_ids: Sequence[str], *, change: tuple[Stamp,
     known = known_folder(tables.database)
     names = known.names
     with tables.changing() as database:
+        forget_figures(database)
         for execution_id in execution_ids:
             raw = f"{execution_id}{SUFFIX}".encode()
             names -= crc32(raw) if _drop(database, raw) else 0

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,11 +37,11 @@ class Follower(Protocol):
 
 def new_id(schedule_id: str, *, now: float) -> str:
     """Return a name that sorts by time and holds no character that a FAT stick refuses."""
-    return f"{_stamp(now)}-{schedule_id}-{secrets.token_hex(3)}"
+    return f"{_stamp(now)}-{schedule_id}-{os.urandom(3).hex()}"
 
 
 def new_operation_id(*, now: float) -> str:
-    return f"{_stamp(now)}-{secrets.token_hex(4)}"
+    return f"{_stamp(now)}-{os.urandom(4).hex()}"
 
 
 @dataclass(frozen=True, slots=True)

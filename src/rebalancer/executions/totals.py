@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from rebalancer import records
+from rebalancer import names, records
 from rebalancer.errors import DamagedRecordError, NotFoundError, RefusedError
 from rebalancer.executions import checking
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
@@ -97,7 +97,7 @@ def save_lifetime(folder: Path, lifetime: Lifetime) -> None:
 
 def path_of(folder: Path, schedule_id: str) -> Path:
     if not checking.is_id(schedule_id):
-        raise NotFoundError("there is no such schedule")
+        raise NotFoundError(f"there is no schedule {names.display(schedule_id)}")
     return folder / f"{schedule_id}.json"
 
 

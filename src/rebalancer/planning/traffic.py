@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations, islice
 
 from rebalancer.array.medium import Medium
 from rebalancer.inventory.unit import UnitKind
 from rebalancer.planning.plan import Move
 
 _MOST = 4  # moves at once where nobody asked for more
+_SAMPLES = 200  # moves that are compared to find out whether any go together
 _AHEAD = 1000  # moves that are looked at for one that need not wait
 
 
@@ -35,6 +37,24 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._waiting = list(range(len(self.moves)))
+
+    @property
+    def is_ever_shared(self) -> bool:
+        """Whether two of the moves may be under way together at all, were it not for their order."""
+        if self.limit == 1:
+            return False
+        kinds: dict[tuple[str, str, UnitKind, bool], list[Move]] = {}
+        for move in self.moves:
+            of_kind = kinds.setdefault((move.source, move.destination, move.kind, bool(move.also)), [])
+            if len(of_kind) < 2:  # two of a kind stand for all
+                of_kind.append(move)
+        samples = islice(chain.from_iterable(kinds.values()), _SAMPLES)
+        return any(self._go_together(*two) for two in combinations(samples, 2))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are moves that have not begun."""
+        return bool(self._waiting)
 
     def begin(self) -> int | None:
         """Return the next move that may begin now, which counts as begun; None while every other must wait."""

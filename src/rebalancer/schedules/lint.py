@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from rebalancer.schedules.daemons import Daemon, which_daemon
 from rebalancer.schedules.schedule import Schedule
-from rebalancer.schedules.slots import Slot, days_of, days_of_change, is_moved, next_slots, slots_between, zone
+from rebalancer.schedules.slots import Slot, days_of, days_of_change, is_moved, next_slots, slots_between
+from rebalancer.schedules.zones import zone
 
 __all__ = ["Daemon", "Deviation", "deviations", "lint", "which_daemon"]
 

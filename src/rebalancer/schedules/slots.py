@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from hashlib import sha256
 from itertools import islice, product
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from msgspec import Struct
 
 from rebalancer.errors import UsageError
 from rebalancer.schedules.schedule import Schedule
+from rebalancer.schedules.zones import zone
 
 NEWEST = 1000  # slots that `slots_between` yields at most
 _DAY = 24 * 3600.0
@@ -83,14 +83,6 @@ def jitter_of(schedule: Schedule, *, machine: str) -> int:
 
 
 @lru_cache(maxsize=64)
-def zone(name: str) -> ZoneInfo:
-    """Return a time zone; raises UsageError when this machine does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
-        raise UsageError(f"timezone: {name!r} is not known here") from error
-
-
 def numbers_of(cron: str) -> list[set[int]]:
     """Return what the five fields stand for: minutes, hours, days, months, weekdays with Sunday as 0."""
     expression = _parse(cron)

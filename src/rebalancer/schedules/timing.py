@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from rebalancer.schedules.daemons import Daemon
 from rebalancer.schedules.lint import deviations
 from rebalancer.schedules.schedule import Missed, Schedule
-from rebalancer.schedules.slots import days_of_change, is_moved, numbers_of, slots_between, zone
+from rebalancer.schedules.slots import days_of_change, is_moved, numbers_of, slots_between
+from rebalancer.schedules.zones import zone
 
 _PLAIN = re.compile(r"\*(/\d+)?|\d+(-\d+(/\d+)?)?(,\d+(-\d+(/\d+)?)?)*", re.ASCII)
 _AHEAD = 800  # days in which clocks may change

@@ -3,13 +3,20 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebalancer.errors import UsageError
-from rebalancer.schedules.slots import zone
 
 _ZONES = "usr/share/zoneinfo"
 _LINKS = ("etc/localtime", "etc/localtime-copied-from")  # the second is Slackware's, so also Unraid's
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone; raises UsageError when this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
+        raise UsageError(f"timezone: {name!r} is not known here") from error
 
 
 def machine_timezone(*, root: Path, environment: Mapping[str, str]) -> str:

@@ -6,10 +6,11 @@ import stat
 from collections.abc import Sequence
 
 from rebalancer import linux
-from rebalancer.transfer import content, metadata
+from rebalancer.transfer import content, metadata, sides
 from rebalancer.transfer.failure import ConflictError, InUseError
 from rebalancer.transfer.item import IN_USE, Item, Place
 from rebalancer.transfer.route import Route
+from rebalancer.transfer.sides import Side
 
 
 def adopt(item: Item, present: Sequence[Place], route: Route) -> None:
@@ -59,15 +60,19 @@ def _demand_equal_content(item: Item, route: Route) -> None:
     size = item.status.st_size
     if os.fstat(item.copy_fd).st_size != size:
         raise ConflictError("another file stands at the destination (the size differs)")
-    digests = []
-    for fd, disk in ((item.source_fd, route.source), (item.copy_fd, route.destination)):
-        is_evicted = content.evict(fd)
-        with route.reading(disk):
-            found = content.read_again(fd, size, is_evicted=is_evicted, on_chunk=lambda _: route.control.check())
-        digests.append(found)
+    parts = [
+        Side(fd, disk.name, content.evict(fd))
+        for fd, disk in ((item.source_fd, route.source), (item.copy_fd, route.destination))
+    ]
+    digests = sides.read_again(parts, size, are_apart=route.are_apart, on_chunk=lambda count: _on_chunk(count, route))
     if digests[0] != digests[1]:
         raise ConflictError("another file stands at the destination (the content differs)")
     item.digest = digests[0]
+
+
+def _on_chunk(count: int, route: Route) -> None:
+    route.control.check()
+    route.control.spend(count)
 
 
 def _is_at(place: Place, status: os.stat_result) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rebalancer import linux
 from rebalancer.planning.selection import Verification
-from rebalancer.transfer import content, metadata
+from rebalancer.transfer import content, metadata, sides
 from rebalancer.transfer.adopt import adopt
 from rebalancer.transfer.commit import commit
 from rebalancer.transfer.failure import (
@@ -20,6 +20,7 @@ from rebalancer.transfer.failure import (
 )
 from rebalancer.transfer.item import LONE_BYTES, Item, Place, admit
 from rebalancer.transfer.route import OpenDisk, Route
+from rebalancer.transfer.sides import Side
 from rebalancer.transfer.undo import drop_part
 
 _AHEAD = 32  # files that are read ahead of the one being copied
@@ -152,7 +153,7 @@ class Batch:
             item.part, item.copy_inode = part, os.fstat(item.copy_fd).st_ino
         with self.route.reading(self.route.source):
             item.digest, item.copied = content.copy(
-                item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_chunk(item, count)
+                item.source_fd, item.copy_fd, size, on_chunk=lambda count: self._on_copied(item, count)
             )
         with self.route.blaming(self.route.source, "copying"):
             item.demand_unchanged()
@@ -175,17 +176,21 @@ class Batch:
             raise explain_flush(error, disk=self.route.destination.name) from error
 
     def _verify(self, item: Item) -> None:
-        for fd in self._to_read(item):
-            disk = self.route.source if fd == item.source_fd else self.route.destination
-            with self.route.reading(disk):
-                found = content.read_again(
-                    fd,
-                    item.status.st_size,
-                    is_evicted=fd in item.evicted,
-                    on_chunk=lambda count: self._on_chunk(item, count),
-                )
-            if found != item.digest:
-                raise FileLeftError(f"what was read again from {disk.name} differs from what was copied")
+        parts = [
+            Side(
+                fd, self.route.source.name if fd == item.source_fd else self.route.destination.name, fd in item.evicted
+            )
+            for fd in self._to_read(item)
+        ]
+        found = sides.read_again(
+            parts,
+            item.status.st_size,
+            are_apart=self.route.are_apart,
+            on_chunk=lambda count: self._on_chunk(item, count),
+        )
+        for part, digest in zip(parts, found, strict=True):
+            if digest != item.digest:
+                raise FileLeftError(f"what was read again from {part.disk} differs from what was copied")
 
     def _to_read(self, item: Item) -> list[int]:
         """Return what must be read again; an adopted file was compared with its source already."""
@@ -193,13 +198,16 @@ class Batch:
             return []
         return [item.copy_fd] if self.route.verify is Verification.FAST else [item.source_fd, item.copy_fd]
 
-    def _on_chunk(self, item: Item, count: int) -> None:
+    def _on_copied(self, item: Item, count: int) -> None:
+        self._on_chunk(item, count, copied=count)
+
+    def _on_chunk(self, item: Item, count: int, *, copied: int = 0) -> None:
+        """Answer whoever wants something of us, say how far we are, and keep to the limit of what a disk gives us."""
         self.route.control.check()
         if item.is_given_up:
             raise item.in_use()
-        if count:
-            self.route.report.copied(count)
-            self.route.control.spend(count)
+        self.route.report.copied(copied)
+        self.route.control.spend(count)
 
     # -- failures -----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import errno
 import mmap
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,18 @@ from rebalancer import linux
 from rebalancer.transfer.failure import ChangedError, explain_read
 
 WINDOW = 2**20  # bytes read, hashed and written at a time
-_FLUSH_EVERY = 8 * WINDOW
+_STRETCH = 4 * WINDOW  # bytes that are written back, waited for and dropped from the page cache together
+_IN_FLIGHT = 2  # stretches that may be on their way to the medium at a time
 _OWN = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a shared mapping would be one with that of a forked process
-_BUFFER = memoryview(mmap.mmap(-1, WINDOW, flags=_OWN))  # page-aligned, as O_DIRECT asks for
-_ZEROS = bytes(WINDOW)
+_ZEROS = bytearray(WINDOW)
+
+
+def new_buffer() -> memoryview:
+    """Return room for one window, aligned to pages as O_DIRECT asks for. Each thread that reads needs its own."""
+    return memoryview(mmap.mmap(-1, WINDOW, flags=_OWN))
+
+
+BUFFER = new_buffer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +57,26 @@ def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None
     """Copy a file's data and holes; return its digest and the bytes written.
 
     ``on_chunk(bytes)`` is called after every chunk and may raise to stop. Raises ChangedError when the
-    file is shorter than it was, UnreadableError when the source fails, OSError when the copy does. Write-back
-    starts early and the windows left behind are dropped from the page cache, so that a move of terabytes does
-    not push out what the host works with.
+    file is shorter than it was, UnreadableError when the source fails, OSError when the copy does.
+    Write-back starts early and is waited for not far behind, so that neither a flush nor a stop has more than a few
+    megabytes before it, and what was left behind is dropped from the page cache, so that a move of terabytes does not
+    push out what the host works with. The source's pages go even if somebody else had brought them in: they would be
+    gone with the file a moment later, and the second reading must come from the medium.
     """
-    digest, written, flushed = Digest(), 0, 0
+    digest, written, trail = Digest(), 0, _Trail(source, copy_fd)
     if _allocated(source) < size:
         os.ftruncate(copy_fd, size)  # xfs allocates ahead of a growing end, which would fill the holes
     os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     for window in _windows(source, size):
-        data = _read_exactly(source, window)
+        data = _read_exactly(source, window, BUFFER)
         digest.add(window.start, data)
         for start, end in window.parts:
             _write_all(copy_fd, data[start - window.start : end - window.start], start)
             written += end - start
-        if window.end - flushed >= _FLUSH_EVERY:
-            _write_back(source, copy_fd, flushed, window.end)
-            flushed = window.end
+        trail.reach(window.end)
         on_chunk(sum(end - start for start, end in window.parts))
     os.ftruncate(copy_fd, size)
+    trail.end()
     return digest.result(size), written
 
 
@@ -76,17 +86,23 @@ def evict(fd: int) -> bool:
     return not linux.cached_pages(fd)
 
 
-def read_again(fd: int, size: int, *, is_evicted: bool, on_chunk: Callable[[int], None]) -> bytes:
+def read_again(
+    fd: int, size: int, *, is_evicted: bool, on_chunk: Callable[[int], None], buffer: memoryview = BUFFER
+) -> bytes:
     """Return the digest of what the medium holds, every byte of it: the map of holes is not believed.
 
-    Raises ChangedError when the file is shorter than it was, UnreadableError when the medium does not give it.
+    ``on_chunk(bytes)`` is called after every chunk and may raise to stop. What was read is dropped from the page
+    cache on the way. Raises ChangedError when the file is shorter than it was, UnreadableError when the medium does
+    not give it.
     """
     digest = Digest()
     with _from_medium(fd, is_evicted=is_evicted) as medium:
         for start in range(0, size, WINDOW):
             window = Window(start, min(size, start + WINDOW), ())
-            digest.add(start, _read_exactly(medium, window))
-            on_chunk(0)
+            digest.add(start, _read_exactly(medium, window, buffer))
+            if window.end % _STRETCH == 0:
+                os.posix_fadvise(fd, window.end - _STRETCH, _STRETCH, os.POSIX_FADV_DONTNEED)
+            on_chunk(window.end - start)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest.result(size)
 
@@ -164,17 +180,17 @@ def _data(fd: int, size: int) -> Iterator[tuple[int, int]]:
         position = end
 
 
-def _read_exactly(fd: int, window: Window) -> memoryview:
+def _read_exactly(fd: int, window: Window, buffer: memoryview) -> memoryview:
     wanted, got = window.end - window.start, 0
     while got < wanted:
         try:
-            count = os.preadv(fd, [_BUFFER[got:WINDOW]], window.start + got)
+            count = os.preadv(fd, [buffer[got:WINDOW]], window.start + got)
         except OSError as error:
             raise explain_read(error) from error
         if count == 0:
             raise ChangedError("it became shorter while it was moved")
         got += count
-    return _BUFFER[:wanted]
+    return buffer[:wanted]
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:
@@ -185,12 +201,39 @@ def _write_all(fd: int, data: memoryview, offset: int) -> None:
         data, offset = data[count:], offset + count
 
 
-def _write_back(source: int, copy_fd: int, start: int, end: int) -> None:
-    linux.start_write_back(copy_fd, start, end - start)
-    os.posix_fadvise(source, start, end - start, os.POSIX_FADV_DONTNEED)
-    if start:  # the stretch before this one is probably on the medium by now
-        os.posix_fadvise(copy_fd, start - _FLUSH_EVERY, _FLUSH_EVERY, os.POSIX_FADV_DONTNEED)
+class _Trail:
+    """What a copy leaves behind: stretches that are written back, waited for, and dropped from the page cache."""
+
+    def __init__(self, source: int, copy_fd: int) -> None:
+        self._source, self._copy = source, copy_fd
+        self._start = 0
+        self._in_flight: deque[tuple[int, int]] = deque()  # start and length
+
+    def reach(self, position: int) -> None:
+        """Say how far the copy has come. Raises OSError when the medium did not take what was written.
+
+        Whoever waits for write-back has been told of its errors; a later fsync(2) would not repeat them.
+        """
+        start, length = self._start, position - self._start
+        if length < _STRETCH:
+            return
+        linux.start_write_back(self._copy, start, length)
+        os.posix_fadvise(self._source, start, length, os.POSIX_FADV_DONTNEED)
+        self._in_flight.append((start, length))
+        self._start = position
+        if len(self._in_flight) > _IN_FLIGHT:
+            start, length = self._in_flight.popleft()
+            linux.finish_write_back(self._copy, start, length)
+            os.posix_fadvise(self._copy, start, length, os.POSIX_FADV_DONTNEED)
+
+    def end(self) -> None:
+        """Forget the rest of a large source; the rest of its copy must be flushed first."""
+        if self._start:
+            os.posix_fadvise(self._source, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _is_zero(data: memoryview) -> bool:
-    return not data[0] and not data[-1] and data.tobytes() == _ZEROS[: len(data)]
+    if data[0] or data[-1]:
+        return False
+    zeros = _ZEROS if len(data) == WINDOW else _ZEROS[: len(data)]
+    return zeros == data  # in this order; a memoryview compares item by item

@@ -36,6 +36,7 @@ class Done(Struct, frozen=True, tag="done"):
 
     number: int
     is_unfinished: bool
+    stopped: str  # why it was cut short; empty when it was not
     known: Knowledge  # of the move's disks
     progress: Progress
 
@@ -128,12 +129,16 @@ def _work(number: int, operation: Operation, control: Control, tasks: IO[bytes],
         task = msgspec.json.decode(line, type=Task)
         mover.known.learn(task.known)
         move = operation.moves[task.number]
-        with suppress(CancelledError):  # the worker knows: it asked
+        stopped = ""
+        try:
             mover.move(move, only_begun=False)
+        except CancelledError as cancelled:
+            stopped = str(cancelled)
         say(
             Done(
                 number=task.number,
                 is_unfinished=mover.is_unfinished,
+                stopped=stopped,
                 known=mover.known.of(move),
                 progress=mover.report.now(),
             )

@@ -15,7 +15,8 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress", omit_defaults=
     bytes_total: int
     source: str = ""
     destination: str = ""
-    path: str = ""  # the file being worked on, relative to its disk
+    path: str = ""  # the file being worked on, relative to its disk; of several moves, one of the longest under way
+    beside: int = 0  # further moves that are under way
     phase: str = ""  # "copying", "flushing", "verifying", "committing", "recovering", "paused"; "held" before it begins
     why: str = ""  # what holds or pauses it, in words; known to the supervisor only
 

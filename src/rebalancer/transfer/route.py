@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rebalancer import names
 from rebalancer.array.disk import Disk
+from rebalancer.array.medium import medium_of
 from rebalancer.errors import RefusedError
 from rebalancer.planning.selection import Verification
 from rebalancer.quantities import format_size
@@ -167,6 +168,11 @@ class Route:
     verify: Verification = Verification.FULL
     min_age: int = 0
     witness: Witness = field(default_factory=Witness)
+
+    def are_apart(self) -> bool:
+        """Return whether it is known that a stream from each disk at once sends no heads to two places."""
+        one, other = medium_of(self.source.disk), medium_of(self.destination.disk)
+        return bool(one.devices and other.devices) and not one.spindles & other.spindles
 
     def left(self, path: bytes, error: Exception) -> None:
         """Say that something stays, and why; what vanished does not stay."""

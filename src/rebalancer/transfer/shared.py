@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _STOP, _PAUSE, _DUE = 0, 1, 8  # places in the page
-_BUDGET, _FOLDERS = 0, 1  # bytes of it that are locked
+_BUDGET, _FOLDERS = 0, 1  # bytes that are locked, of a file that has none
 _TIME = struct.Struct("=d")
 
 
 class Shared:
-    """A page of memory that is everybody's after a fork (memfd_create(2)); its locks end with who holds them (fcntl(2))."""
+    """A page of memory that stays everybody's after a fork (mmap(2), MAP_SHARED).
+
+    The locks are those of a file in memory (memfd_create(2)), and end with whoever holds them (fcntl(2)).
+    """
 
     def __init__(self) -> None:
-        self._fd = os.memfd_create("rebalancer-control", os.MFD_CLOEXEC)
-        os.ftruncate(self._fd, mmap.PAGESIZE)
-        self._page = mmap.mmap(self._fd, mmap.PAGESIZE)
+        self._page = mmap.mmap(-1, mmap.PAGESIZE)
+        self._locks = os.memfd_create("rebalancer-locks", os.MFD_CLOEXEC)
 
     @property
     def is_stopped(self) -> bool:
@@ -51,8 +53,8 @@ class Shared:
 
     @contextmanager
     def _locked(self, place: int) -> Iterator[None]:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, place)
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, place)
         try:
             yield
         finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, place)
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)

@@ -4,8 +4,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,8 @@ from rebalancer.transfer.operation import Operation
 from rebalancer.transfer.unit import raise_open_limit
 
 _POLL = 50  # milliseconds
+
+NICENESS = 10  # setpriority(2)
 
 
 class Worker:
@@ -43,10 +45,13 @@ class Worker:
 
         Raises LaneLostError when nobody can say what happened.
         """
+        operation = self.operation
+        limited = frozenset(disk.name for disk in operation.disks if disk.is_folder)
+        traffic = Traffic(operation.moves, media=operation.media, limited=limited, limit=operation.at_once)
         # what a crash left is put back by one alone: its names may be anywhere above the units
-        if only_begun or self.operation.at_once == 1 or len(self.operation.moves) == 1:
+        if only_begun or not traffic.is_ever_shared:
             return self._one_by_one(only_begun=only_begun)
-        return self._several_at_once()
+        return self._several_at_once(traffic)
 
     def _one_by_one(self, *, only_begun: bool) -> Finished:
         mover, number = Mover(self.operation, self.control, self.send), 0
@@ -85,10 +90,7 @@ class Worker:
 
     # -- several at once ----------------------------------------------------------------------------------------
 
-    def _several_at_once(self) -> Finished:
-        operation = self.operation
-        limited = frozenset(disk.name for disk in operation.disks if disk.is_folder)
-        traffic = Traffic(operation.moves, media=operation.media, limited=limited, limit=operation.at_once)
+    def _several_at_once(self, traffic: Traffic) -> Finished:
         with ExitStack() as stack:
             lanes: list[Lane] = []
             try:
@@ -98,14 +100,12 @@ class Worker:
                         self._hear(lane, lanes, traffic)
                     self._hand_out(traffic, lanes, stack)
             except BaseException:
-                self.control.stop(
-                    "the worker failed"
-                )  # else those who are at work would go on to the end of their moves
+                self.control.stop("the worker failed")  # else whoever is at work would go on to the end of his move
                 raise
-        return self._finished(self._together(lanes, self.nothing))
+        return self._finished(self._together(lanes))
 
     def _hand_out(self, traffic: Traffic, lanes: list[Lane], stack: ExitStack) -> None:
-        if self.control.is_stopped:
+        if self.control.is_stopped and traffic.is_waiting:
             self.stopped = self.control.cancel.reason
         while not self.stopped and (number := traffic.begin()) is not None:
             lane = next((lane for lane in lanes if lane.task is None), None)
@@ -124,19 +124,22 @@ class Worker:
             if isinstance(said, Done):
                 self._note(said.number, is_unfinished=said.is_unfinished)
                 self.known.learn(said.known)
+                self.stopped = self.stopped or said.stopped
                 traffic.end(said.number)
             lane.progress = said.progress if isinstance(said, Done) else said
-            self.send(self._together(lanes, lane.progress))
+        self.send(self._together(lanes))
 
-    def _together(self, lanes: Iterable[Lane], spoke: Progress) -> Progress:
-        """Return what all lanes did, and what the one that spoke is at."""
+    def _together(self, lanes: Sequence[Lane]) -> Progress:
+        """Return what all lanes did, and what the first that is at work is at: whoever watches sees it stay the same."""
         told = [lane.progress for lane in lanes if lane.progress is not None]
+        busy = [lane.progress for lane in lanes if lane.progress is not None and lane.task is not None]
         return structs.replace(
-            spoke,
+            (busy or told or [self.nothing])[0],
             moves_done=sum(one.moves_done for one in told),
             files_moved=sum(one.files_moved for one in told),
             bytes_moved=sum(one.bytes_moved for one in told),
             bytes_copied=sum(one.bytes_copied for one in told),
+            beside=max(0, len(busy) - 1),
         )
 
 
@@ -166,6 +169,7 @@ def main(arguments: list[str]) -> int:
     control.listen()
     if os.environ.get("REBALANCER_SUPERVISOR") not in {None, str(os.getppid())}:
         control.stop("its supervisor is gone")
+    _make_way()
     raise_open_limit()
     os.umask(0)  # modes are set explicitly, before anybody can see a name
     send = _sender(control)
@@ -182,6 +186,20 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"{error}\n")
             return int(error.exit_code)
     return 0
+
+
+def _make_way() -> None:
+    """Let everybody else go first, on processors and disks; threads started later inherit it.
+
+    In a session of its own a process is weighed by its session's niceness, not its own (sched(7), autogroup).
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with suppress(OSError):
+        linux.be_idle_on_disks()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _orders(arguments: list[str]) -> Iterator[Order]:
