@@ -48,7 +48,7 @@ def _small(figures: Figures) -> Iterator[Goal]:
         yield _most(f"{_title(figures.races.get(name), name)}: with every flush, of none at all", 1.05, costs)
     race = figures.races.get("loop-small-tmpfs")
     yield _least(
-        "small files in memory: processor of a loop in C with the same calls, of ours", 0.65, found.loop_of_ours(race)
+        "small files in memory: processor of a loop in C with the fewest calls, of ours", 0.65, found.loop_of_ours(race)
     )
 
 
