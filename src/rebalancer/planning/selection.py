@@ -41,5 +41,5 @@ class Selection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_bytes: int | None = None
     max_runtime: int | None = None
     bandwidth_limit: int | None = None  # bytes per second, of all moves together
-    moves_at_once: int | None = None  # None: one with parity, else as many as the processors take
+    moves_at_once: int | None = None  # None: one with parity, else what the processors take
     verify: Verification = Verification.FULL

@@ -14,10 +14,13 @@ _AHEAD = 1000  # moves that are looked at for one that need not wait
 
 
 def moves_at_once(asked: int | None, *, has_parity: bool, processors: int) -> int:
-    """Return how many moves may be under way: what was asked for, else one with parity, which every write changes too."""
+    """Return how many moves may be under way: what was asked for, else one with parity, which every write changes too.
+
+    Else one more than there are processors, at most four: each stands still now and then, for a disk or on purpose.
+    """
     if asked is not None:
         return asked
-    return 1 if has_parity else min(_MOST, max(2, processors))
+    return 1 if has_parity else min(_MOST, processors + 1)
 
 
 @dataclass(eq=False)

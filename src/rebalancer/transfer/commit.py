@@ -267,11 +267,12 @@ class _Steps:
                 for pair in pairs:
                     stack.enter_context(pair.source.changing())
                     stack.enter_context(pair.destination.changing())
-                done += [item for item in group if self._one(item, step, busy)]
+                members = list(group)
+                self.route.at(members[0].path, "committing")
+                done += [item for item in members if self._one(item, step, busy)]
         return done
 
     def _one(self, item: Item, step: Callable[[Item, Route], None], busy: list[Item] | None) -> bool:
-        self.route.at(item.path, "committing")
         try:
             step(item, self.route)
         except BlockingIOError:

@@ -73,7 +73,7 @@ def copy(source: int, copy_fd: int, size: int, *, on_chunk: Callable[[int], None
         for start, end in window.parts:
             _write_all(copy_fd, data[start - window.start : end - window.start], start)
             written += end - start
-        trail.reach(window.end)
+        trail.reach(window.end, written)
         on_chunk(sum(end - start for start, end in window.parts))
     os.ftruncate(copy_fd, size)
     trail.end()
@@ -206,17 +206,19 @@ class _Trail:
 
     def __init__(self, source: int, copy_fd: int) -> None:
         self._source, self._copy = source, copy_fd
-        self._start = 0
+        self._start = self._written = 0
         self._in_flight: deque[tuple[int, int]] = deque()  # start and length
 
-    def reach(self, position: int) -> None:
-        """Say how far the copy has come. Raises OSError when the medium did not take what was written.
+    def reach(self, position: int, written: int) -> None:
+        """Say how far the copy has come, and with how many bytes in all: holes need no writing back.
 
-        Whoever waits for write-back has been told of its errors; a later fsync(2) would not repeat them.
+        Raises OSError when the medium did not take what was written. Whoever waits for write-back has been told of its
+        errors; a later fsync(2) would not repeat them.
         """
-        start, length = self._start, position - self._start
-        if length < _STRETCH:
+        if written - self._written < _STRETCH:
             return
+        start, length = self._start, position - self._start
+        self._written = written
         linux.start_write_back(self._copy, start, length)
         os.posix_fadvise(self._source, start, length, os.POSIX_FADV_DONTNEED)
         self._in_flight.append((start, length))

@@ -65,6 +65,8 @@ class Control:
     def check(self) -> None:
         """Let a waiting opener have its file, wait while paused, raise CancelledError when asked to stop."""
         self.answer_leases()
+        if not (self.shared.is_asking or self.cancel.is_requested):  # nearly always: this is asked for every small file
+            return
         if self.is_paused:
             self.on_pause()
         while self.is_paused and not self.is_stopped:

@@ -44,7 +44,7 @@ class Item:
     places: tuple[Place, ...]
     status: os.stat_result
     metadata: Metadata
-    source_fd: int = -1  # -1 for a symbolic link, which cannot be opened for reading
+    source_fd: int = -1  # open unless it is a symbolic link, which cannot be opened for reading
     copy_fd: int = -1
     copy_inode: int = 0  # of the copy that we made or adopted
     part: bytes = b""  # temporary name in the first place's destination folder; empty when there is none
@@ -57,6 +57,7 @@ class Item:
     allocated: int = 0  # bytes that the copy occupies
     evicted: set[int] = field(default_factory=set)  # descriptors of which no page was left in the cache
     path: bytes = field(init=False)  # its first, relative to the disk's root
+    is_link: bool = field(init=False)
     hidden_at: float = 0.0  # by the monotonic clock
     appeared: list[Place] = field(default_factory=list)  # names that we made at the destination
     hidden: list[Place] = field(default_factory=list)  # names now in the hidden folder of the source
@@ -65,14 +66,11 @@ class Item:
 
     def __post_init__(self) -> None:
         self.path = self.places[0].path
+        self.is_link = self.source_fd < 0
 
     @property
     def paths(self) -> tuple[bytes, ...]:
         return tuple(place.path for place in self.places)
-
-    @property
-    def is_link(self) -> bool:
-        return self.source_fd < 0
 
     def source_status(self) -> os.stat_result:
         """Return what the source is like now, wherever its name went."""

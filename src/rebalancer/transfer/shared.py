@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _STOP, _PAUSE, _DUE = 0, 1, 8  # places in the page
+_QUIET = bytes(2)
 _BUDGET, _FOLDERS = 0, 1  # bytes that are locked, of a file that has none
 _TIME = struct.Struct("=d")
 
@@ -21,6 +22,11 @@ class Shared:
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
         self._locks = os.memfd_create("rebalancer-locks", os.MFD_CLOEXEC)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a pause or a stop is asked for."""
+        return self._page[: _PAUSE + 1] != _QUIET
 
     @property
     def is_stopped(self) -> bool:

@@ -224,4 +224,8 @@ def _sender(control: Control) -> Callable[[Message], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(
+        exit_code
+    )  # every file is closed and every word is said: taking the interpreter apart would only take time
