@@ -568,3 +568,10 @@ def test_an_unknown_id_is_answered_with_3(ask: Ask, nightly: Schedule, command: 
 
     assert (answer.exit_code, answer.out) == (NotFoundError.exit_code, "")
     assert "there is no schedule" in answer.err
+
+
+def test_a_retry_is_no_way_to_fire_a_schedule(ask: Ask) -> None:
+    answer = ask("schedule", "run", "nightly", "--fired-by", "retry")
+
+    assert answer.exit_code == 2
+    assert "'retry' is not one of" in answer.err

@@ -38,7 +38,7 @@ Examples:
   unraid-rebalancer schedule suspend nightly --reason holidays --until 2026-12-27
 """
 BY_HAND = "hand"
-_FIRED_BY = (BY_HAND, "cron", "clock", "catch-up", "retry")
+_FIRED_BY = (BY_HAND, "cron", "clock", "catch-up")  # a retry is not fired: it is the same firing once more
 _ENDED = frozenset({"stopped", "was not running"})
 
 
