@@ -28,7 +28,7 @@ import atexit, sys
 atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
 """
 PROGRAM = TOLD + "from rebalancer.cli import main; main()"
-WORKER = TOLD + "import runpy; runpy.run_module('rebalancer.transfer.worker', run_name='__main__', alter_sys=True)"
+WORKER = TOLD + "from rebalancer.transfer import worker; worker.main([])"  # as a program it ends without a last word
 
 
 def loaded_by(state: Path, code: str, *arguments: str, exit_code: int = 0) -> set[str]:

@@ -64,15 +64,10 @@ def _demand_equal_content(item: Item, route: Route) -> None:
         Side(fd, disk.name, content.evict(fd))
         for fd, disk in ((item.source_fd, route.source), (item.copy_fd, route.destination))
     ]
-    digests = sides.read_again(parts, size, are_apart=route.are_apart, on_chunk=lambda count: _on_chunk(count, route))
+    digests = sides.read_again(parts, size, are_apart=route.are_apart, on_chunk=lambda _: route.control.check())
     if digests[0] != digests[1]:
         raise ConflictError("another file stands at the destination (the content differs)")
     item.digest = digests[0]
-
-
-def _on_chunk(count: int, route: Route) -> None:
-    route.control.check()
-    route.control.spend(count)
 
 
 def _is_at(place: Place, status: os.stat_result) -> bool:

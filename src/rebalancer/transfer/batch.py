@@ -222,7 +222,6 @@ class Batch:
                 return False
             if found != item.digest:
                 raise _differs(disk.name)
-            self.route.control.spend(item.status.st_size)
         return True
 
     def _verify(self, item: Item) -> None:
@@ -231,7 +230,7 @@ class Batch:
             parts,
             item.status.st_size,
             are_apart=self.route.are_apart,
-            on_chunk=lambda count: self._on_chunk(item, count),
+            on_chunk=lambda _: self._on_chunk(item),
         )
         for part, digest in zip(parts, found, strict=True):
             if digest != item.digest:
@@ -244,15 +243,16 @@ class Batch:
         return [item.copy_fd] if self.route.verify is Verification.FAST else [item.source_fd, item.copy_fd]
 
     def _on_copied(self, item: Item, count: int) -> None:
-        self._on_chunk(item, count, copied=count)
+        """As for every chunk, and keep to the limit, which is one of what is copied."""
+        self._on_chunk(item, copied=count)
+        self.route.control.spend(count)
 
-    def _on_chunk(self, item: Item, count: int, *, copied: int = 0) -> None:
-        """Answer whoever wants something of us, say how far we are, and keep to the limit of what a disk gives us."""
+    def _on_chunk(self, item: Item, *, copied: int = 0) -> None:
+        """Answer whoever wants something of us, and say how far we are."""
         self.route.control.check()
         if item.is_given_up:
             raise item.in_use()
         self.route.report.copied(copied)
-        self.route.control.spend(count)
 
     # -- failures -----------------------------------------------------------------------------------------------
 
