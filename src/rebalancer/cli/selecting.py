@@ -181,7 +181,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     click.option("--max-runtime", metavar="TIME", callback=parsed(_some(quantities.parse_duration)),
                  help="Stop cleanly after this time."),
     click.option("--bandwidth-limit", metavar="RATE", callback=parsed(quantities.parse_rate),
-                 help="Copy at most so much, all moves together, such as 50MB/s; reading again to verify counts too."),
+                 help="Copy at most so much, all moves together, such as 50MB/s; verifying reads as fast as it may."),
     click.option("--moves-at-once", metavar="NUMBER", callback=parsed(_moves_at_once),
                  help="How many moves may be under way on different disks (default: 1 with parity, else 2 to 4)."),
     click.option("--verify", type=click.Choice([kind.value for kind in Verification]), default="full",
