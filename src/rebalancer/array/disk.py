@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})  # file systems
+
 
 class DiskStatus(Enum):
     """Whether a disk may take part, and what kind of reason there is when it may not."""
@@ -40,6 +42,11 @@ class Disk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_usable(self) -> bool:
         return self.status is DiskStatus.OK
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the page cache is the medium itself (tmpfs(5)): nothing lies behind it."""
+        return self.filesystem in IN_MEMORY
 
     @property
     def used_percent(self) -> float:

@@ -9,9 +9,8 @@ from msgspec import Struct
 
 from rebalancer import linux
 from rebalancer.array import mounts
-from rebalancer.array.disk import Disk
+from rebalancer.array.disk import IN_MEMORY, Disk
 
-_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _DEEP = 8  # devices upon devices, at most; sysfs has no circles, a broken one must not be followed for ever
 
 
@@ -34,7 +33,7 @@ def medium_of(disk: Disk, *, system: Path = Path("/sys")) -> Medium:
     devices all count (``/sys/fs/btrfs``). Whether it rotates is what the kernel says of the uppermost device, which
     takes it over from those below (``queue/rotational``); virtual disks say that they do.
     """
-    if disk.filesystem in _IN_MEMORY:
+    if disk.is_in_memory:
         return Medium((_memory(disk.device),), is_rotational=False)
     tops = [_whole(top) for number in _numbers_of(disk, system) if (top := system / "dev/block" / number).exists()]
     devices = {name for top in tops for name in _made_of(top, system, depth=0)}
@@ -86,7 +85,7 @@ def _behind_loop(name: str, system: Path, *, depth: int) -> Iterator[str]:
         yield from _made_of(_whole(below), system, depth=depth + 1)
     else:
         kinds = {mount.filesystem for mount in mounts.read(Path("/")).mounts if mount.device == device}
-        yield _memory(device) if kinds and kinds <= _IN_MEMORY else ""
+        yield _memory(device) if kinds and kinds <= IN_MEMORY else ""
 
 
 def _file_device(loop: str) -> int:

@@ -109,11 +109,12 @@ class StatusTable:
 
     def newest(self, known: int) -> int:
         """Return the newest mtime of them and of one that is known, in nanoseconds since 1970."""
-        seconds = self._signed[14 : self.count * 32 : 32]
-        last = max(seconds)
-        if (last + 1) * 10**9 <= known:
-            return known
-        parts = self._words[30 : self.count * 64 : 64]
-        return max(
-            known, last * 10**9 + max(part for second, part in zip(seconds, parts, strict=True) if second == last)
-        )
+        return newest_of(self._signed[14 : self.count * 32 : 32], self._words[30 : self.count * 64 : 64], known)
+
+
+def newest_of(seconds: memoryview, parts: memoryview, known: int) -> int:
+    """Return the newest of these times and of one that is known, in nanoseconds; ``parts`` are those of each second."""
+    last = max(seconds)
+    if (last + 1) * 10**9 <= known:
+        return known
+    return max(known, last * 10**9 + max(part for second, part in zip(seconds, parts, strict=True) if second == last))

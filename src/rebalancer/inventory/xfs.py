@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rebalancer.array import mounts
-from rebalancer.inventory.status import AT_ONCE
+from rebalancer.inventory.status import AT_ONCE, newest_of
 
 _ioctl = ctypes.CDLL(None, use_errno=True).ioctl
 _ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
@@ -74,14 +74,7 @@ class Bulk:
     def newest(self, known: int) -> int:
         """Return the newest mtime of them and of one that is known, in nanoseconds since 1970."""
         end = 8 + self.count * _STEP
-        seconds = self._signed[13:end:_STEP]
-        last = max(seconds)
-        if (last + 1) * 10**9 <= known:
-            return known
-        parts = self._words[37 : end * 2 : _STEP * 2]
-        return max(
-            known, last * 10**9 + max(part for second, part in zip(seconds, parts, strict=True) if second == last)
-        )
+        return newest_of(self._signed[13:end:_STEP], self._words[37 : end * 2 : _STEP * 2], known)
 
 
 def bulk(root: int, path: bytes) -> Bulk | None:
@@ -97,5 +90,4 @@ def bulk(root: int, path: bytes) -> Bulk | None:
 def _has_mounts(path: bytes) -> bool:
     """Whether something is mounted below the path, so that a name there may not be the inode that its folder lists."""
     beneath = os.path.realpath(os.fsdecode(path)).rstrip("/") + "/"
-    found = mounts.parse(Path("/proc/self/mountinfo").read_bytes())
-    return any(str(mount.point).startswith(beneath) for mount in found)
+    return any(str(mount.point).startswith(beneath) for mount in mounts.read(Path("/")).mounts)

@@ -129,7 +129,7 @@ class Batch:
                     content.will_need(fd)
 
     def _on_disk(self, item: Item, fd: int) -> bool:
-        return not self._disk(item, fd).is_memory
+        return not self._disk(item, fd).disk.is_in_memory
 
     def _disk(self, item: Item, fd: int) -> OpenDisk:
         return self.route.source if fd == item.source_fd else self.route.destination
@@ -214,7 +214,7 @@ class Batch:
         """Verify a small file; False when it must go the long way, as one whose old pages stay in the cache."""
         for fd in self._to_read(item):
             disk = self._disk(item, fd)
-            if fd not in item.evicted and not disk.is_memory:
+            if fd not in item.evicted and not disk.disk.is_in_memory:
                 return False
             with self.route.reading(disk):
                 found = small.read_again(fd, item.status.st_size)
@@ -286,7 +286,7 @@ class Batch:
         self.route.left_all(paths, error)
         self.failure = self.failure or error
 
-    def _failure_to_drop(self, item: Item) -> BaseException | None:
+    def _failure_to_drop(self, item: Item) -> RebalancerError | None:
         try:
             self._drop(item)
         except RebalancerError as error:

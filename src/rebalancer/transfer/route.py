@@ -26,7 +26,6 @@ from rebalancer.transfer.messages import Left, Message, Progress
 from rebalancer.transfer.witness import Witness
 
 READ_ERRORS = 3  # of the medium in one run: a single bad spot costs its file, a dying disk is not read to death
-_MEMORY = {"tmpfs", "ramfs"}
 _REPORT_EVERY = 0.2  # seconds
 
 
@@ -46,11 +45,6 @@ class OpenDisk:
     @property
     def name(self) -> str:
         return self.disk.name
-
-    @property
-    def is_memory(self) -> bool:
-        """Return whether the page cache is the medium itself, so that nothing can be read behind it (tmpfs(5))."""
-        return self.disk.filesystem in _MEMORY
 
     def demand_room(self, size: int) -> None:
         """Raise UnitLeftError unless that many bytes fit and the reserve stays free."""

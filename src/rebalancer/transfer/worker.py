@@ -22,9 +22,8 @@ from rebalancer.transfer.mover import Knowledge, Mover, report_of
 from rebalancer.transfer.operation import Operation
 from rebalancer.transfer.unit import raise_open_limit
 
-_POLL = 50  # milliseconds
-
 NICENESS = 10  # setpriority(2)
+_POLL = 50  # milliseconds
 
 
 class Worker:
@@ -226,6 +225,4 @@ def _sender(control: Control) -> Callable[[Message], None]:
 if __name__ == "__main__":
     exit_code = main(sys.argv[1:])
     sys.stderr.flush()
-    os._exit(
-        exit_code
-    )  # every file is closed and every word is said: taking the interpreter apart would only take time
+    os._exit(exit_code)  # every file is closed and every word is said: taking Python apart would only take time
