@@ -13,6 +13,7 @@ from pathlib import Path
 import lab
 from lab import Entry, Running
 from lab.aftermath import HIDDEN, PART, PREFIX, Aftermath, names_below
+from lab.processes import children_of
 
 ATTEMPTS = 4  # a kill that came too late is tried again, earlier
 PATIENCE = 30.0  # seconds
@@ -106,19 +107,11 @@ def array_copy(golden: Golden, folder: Path) -> Iterator[Array]:
 
 def worker_of(supervisor: Running) -> int | None:
     """Return the number of the supervisor's living worker."""
-    with suppress(OSError, IndexError):
-        text = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text()
-        for number in text.split():
+    for number in children_of(supervisor.pid):
+        with suppress(OSError):
             if b"rebalancer.transfer.worker" in Path(f"/proc/{number}/cmdline").read_bytes():
-                return int(number)
+                return number
     return None
-
-
-def lanes_of(worker: int) -> list[int]:
-    """Return the processes that move for a worker; none for one that moves by itself."""
-    with suppress(OSError):
-        return [int(number) for number in Path(f"/proc/{worker}/task/{worker}/children").read_text().split()]
-    return []
 
 
 def is_living(pid: int) -> bool:
@@ -156,7 +149,7 @@ def kill(victim: str, supervisor: Running, worker: int) -> bool:
     A lane is one of the processes that move for the worker: the last, as there may be none yet.
     """
     victims = {"worker": [worker], "supervisor": [supervisor.pid], "both": [supervisor.pid, worker]}
-    numbers = lanes_of(worker)[-1:] if victim == "lane" else victims[victim]
+    numbers = children_of(worker)[-1:] if victim == "lane" else victims[victim]
     handles = []
     with suppress(ProcessLookupError):
         handles = [os.pidfd_open(number) for number in numbers]

@@ -28,12 +28,12 @@ from acceptance.kill_lab import (
     array_copy,
     is_living,
     kill,
-    lanes_of,
     wait_for_moment,
     wait_for_worker,
 )
 from lab import Entry, MakeDisk, needs
 from lab.aftermath import look, own_names, split_units
+from lab.processes import children_of
 
 pytestmark = [
     pytest.mark.needs_loop_disks("ext4"),
@@ -211,7 +211,7 @@ def _strike(array: Array, golden: Golden, victim: str, moment: Moment) -> bool:
     try:
         worker = wait_for_worker(supervisor)
         wait_for_moment(moment, array, golden, worker)
-        lanes = lanes_of(worker)
+        lanes = children_of(worker)
         was_alive = kill(victim, supervisor, worker)
         if victim in {"worker", "lane"}:
             answer = _answer_of_the_supervisor(supervisor, array, known, victim)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import MakeDisk
+from lab.processes import descriptors
 from rebalancer.array.usage import allocated_bytes
 
 
@@ -64,10 +65,10 @@ def test_a_tree_of_three_thousand_levels_is_measured(make_disk: MakeDisk) -> Non
     os.fsync(handle)
     os.close(handle)
     os.close(current)
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = descriptors()
 
     assert allocated_bytes(folder) >= 2**20
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert descriptors() == open_before
     os.close(folder)
 
 

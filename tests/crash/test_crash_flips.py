@@ -184,16 +184,7 @@ def test_no_wrong_file_is_accepted_whichever_bit_goes_wrong_where(
     flips = Flips(Bench(tmp_path), disks[0], disks[1])
 
     for number in range(count):
-        fault = list(Fault)[number % len(Fault)]
-        worked = flips.move(fault)
-
-        figures.points += 1
-        figures.fired += flips.has_fired
-        figures.states += 1
-        figures.half += flips.is_wrong_accepted()
-        figures.lost += not flips.is_right_somewhere()
-        figures.note(f"found: {fault}", NAME in worked.left)
-        figures.unrecovered += not flips.is_moved_by_the_next_run() or bool(own_names(*disks))
+        _try(flips, list(Fault)[number % len(Fault)], figures)
     figures.publish()
 
     assert sum(figures.notes.values()) == count, "a wrong bit was not noticed"
@@ -209,15 +200,7 @@ def test_no_wrong_file_is_accepted_when_both_sides_are_read_at_once(tmp_path: Pa
         flips = Flips(Bench(tmp_path), source, destination, size=sides.WORTH_A_THREAD + 5)
 
         for fault in Fault:
-            worked = flips.move(fault)
-
-            figures.points += 1
-            figures.fired += flips.has_fired
-            figures.states += 1
-            figures.half += flips.is_wrong_accepted()
-            figures.lost += not flips.is_right_somewhere()
-            figures.note(f"found: {fault}", NAME in worked.left)
-            figures.unrecovered += not flips.is_moved_by_the_next_run() or bool(own_names(source, destination))
+            _try(flips, fault, figures)
         figures.publish()
 
         assert sum(figures.notes.values()) == len(Fault), "a wrong bit was not noticed"
@@ -251,3 +234,16 @@ def test_fast_verification_finds_what_goes_wrong_on_the_destination(
     assert worked.left == {NAME: "what was read again from disk2 differs from what was copied"}
     assert flips.is_right_somewhere()
     assert lab.snapshot(flips.destination).keys() <= {b"s", b"s/u"}
+
+
+def _try(flips: Flips, fault: Fault, figures: Figures) -> None:
+    """Move a file while one bit goes wrong, let the next run finish, and count what came of it."""
+    worked = flips.move(fault)
+
+    figures.points += 1
+    figures.fired += flips.has_fired
+    figures.states += 1
+    figures.half += flips.is_wrong_accepted()
+    figures.lost += not flips.is_right_somewhere()
+    figures.note(f"found: {fault}", NAME in worked.left)
+    figures.unrecovered += not flips.is_moved_by_the_next_run() or bool(own_names(flips.source, flips.destination))

@@ -12,6 +12,7 @@ import pytest
 
 import lab
 from lab import MakeDisk, RunProgram, StartProgram
+from lab.processes import children_of
 from rebalancer.executions.family import stop_family
 from rebalancer.executions.process import TOKEN, identity_of
 from rebalancer.executions.process_table import token_of
@@ -44,9 +45,9 @@ def wait_for_worker(supervisor: lab.Running, copying_to: Path) -> int:
     while True:
         assert supervisor.poll() is None, "it ended before"
         assert time.monotonic() < deadline, "nothing was copied"
-        children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+        children = children_of(supervisor.pid)
         if children and any(copying_to.rglob(".rebalancer-*.part")):
-            return int(children[0])
+            return children[0]
         time.sleep(0.005)
 
 

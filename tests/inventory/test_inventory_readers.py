@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import MakeDisk
+from lab.processes import descriptors
 from rebalancer import proc
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
@@ -221,7 +222,7 @@ def in_readers(act: Callable[[list[int]], None]) -> Callable[[str, int, int], No
 
 def test_a_cancel_ends_the_processes_and_lets_go_of_the_disks(two_disks: list[Disk]) -> None:
     cancel = Cancel()
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = descriptors()
     seen: list[int] = []
 
     def stop(readers: list[int]) -> None:
@@ -233,7 +234,7 @@ def test_a_cancel_ends_the_processes_and_lets_go_of_the_disks(two_disks: list[Di
 
     assert seen
     assert readers_of_this_process() == []
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_reader_that_does_not_answer_holds_up_no_stop(two_disks: list[Disk], mounts: ExitStack) -> None:

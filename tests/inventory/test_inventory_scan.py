@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.processes import descriptors
 from rebalancer import names
 from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.cancel import Cancel
@@ -201,7 +202,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_tree_of_3000_levels_is_read_to_its_end(deep: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
 
     (unit,) = scan_folder(deep).units
 
@@ -209,7 +210,7 @@ def test_a_tree_of_3000_levels_is_read_to_its_end(deep: Path) -> None:
     assert unit.left_alone.startswith("special file (fifo): s/u/folder-0000/")
     assert unit.left_alone.endswith("/folder-2999/pipe")
     assert len(unit.left_alone) < 300
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 # what belongs to no unit
@@ -420,12 +421,12 @@ def test_progress_ends_with_the_totals(tmp_path: Path) -> None:
 def test_a_cancel_in_the_middle_stops_every_thread(tmp_path: Path) -> None:
     many_folders(tmp_path, 20_000)
     cancel = Cancel()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
 
     with pytest.raises(CancelledError, match="enough"):
         scan([disk_at(tmp_path)], depth=1, now=0, cancel=cancel, on_progress=lambda *_: cancel.request("enough"))
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_nothing_is_read_when_the_cancel_came_first(tmp_path: Path) -> None:

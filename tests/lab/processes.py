@@ -1,5 +1,6 @@
 """Processes for tests: canaries that note every signal they receive, and members that are hard to get rid of."""
 
+import gc
 import os
 import secrets
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,3 +144,20 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process's first thread started and that were not waited for (proc_pid_task(5))."""
+    with suppress(OSError):
+        return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def descriptors() -> dict[str, str]:
+    """Return what this process has open, by number; what earlier tests left as garbage is collected before."""
+    gc.collect()
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that lists them
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return found

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import lab
 from lab import MakeDisk
+from lab.processes import children_of
 from rebalancer.executions.process_table import everybody
 from rebalancer.transfer.messages import Finished, Progress
 from transfer.bench import Bench, ended, own_names, wait_until
@@ -46,8 +49,12 @@ def both_grow(disks: Sequence[Path]) -> bool:
     return len([path for path in copies(disks) if path.stat().st_size > MIB]) == 2
 
 
-def lanes_of(worker: int) -> list[int]:
-    return [facts.pid for facts in everybody().values() if facts.parent == worker]
+@contextmanager
+def both_growing(bench: Bench, operation: Path, disks: Sequence[Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a worker at the moment when it copies both files."""
+    with bench.start(operation) as process:
+        wait_until(lambda: both_grow(disks))
+        yield process
 
 
 def test_moves_on_disks_of_their_own_are_under_way_at_the_same_time(
@@ -55,8 +62,7 @@ def test_moves_on_disks_of_their_own_are_under_way_at_the_same_time(
 ) -> None:
     before = lab.snapshot_array(disks)
 
-    with bench.start(operation) as process:
-        wait_until(lambda: both_grow(disks))
+    with both_growing(bench, operation, disks) as process:
         worked = ended(process)
 
     assert worked.finished == Finished(files_moved=2, bytes_moved=2 * LARGE, files_left=0, moves_done=2, moves_total=2)
@@ -99,9 +105,8 @@ def test_a_stop_ends_all_of_them_at_once_and_leaves_nothing_half_done(
 ) -> None:
     before = lab.snapshot_array(disks)
 
-    with bench.start(operation) as process:
-        wait_until(lambda: both_grow(disks))
-        lanes, asked = lanes_of(process.pid), time.monotonic()
+    with both_growing(bench, operation, disks) as process:
+        lanes, asked = children_of(process.pid), time.monotonic()
         process.send_signal(signal.SIGTERM)
         worked = ended(process)
 
@@ -116,8 +121,7 @@ def test_a_stop_ends_all_of_them_at_once_and_leaves_nothing_half_done(
 def test_a_pause_holds_all_of_them_and_going_on_finishes_both(bench: Bench, disks: list[Path], operation: Path) -> None:
     before = lab.snapshot_array(disks)
 
-    with bench.start(operation) as process:
-        wait_until(lambda: both_grow(disks))
+    with both_growing(bench, operation, disks) as process:
         process.send_signal(signal.SIGUSR1)
         time.sleep(0.4)
         sizes = [[path.stat().st_size for path in copies(disks)]]
@@ -138,9 +142,8 @@ def test_when_one_is_killed_the_others_stop_and_the_next_run_finishes_what_was_b
 ) -> None:
     before = lab.snapshot_array(disks)
 
-    with bench.start(operation) as process:
-        wait_until(lambda: both_grow(disks))
-        os.kill(lanes_of(process.pid)[0], signal.SIGKILL)
+    with both_growing(bench, operation, disks) as process:
+        os.kill(children_of(process.pid)[0], signal.SIGKILL)
         output, errors = process.communicate(timeout=20)
 
     assert process.returncode == 1
@@ -160,9 +163,8 @@ def test_when_the_worker_is_killed_its_processes_end_by_themselves(
 ) -> None:
     before = lab.snapshot_array(disks)
 
-    with bench.start(operation) as process:
-        wait_until(lambda: both_grow(disks))
-        lanes = lanes_of(process.pid)
+    with both_growing(bench, operation, disks) as process:
+        lanes = children_of(process.pid)
         process.kill()
         process.communicate(timeout=20)
         wait_until(lambda: everybody().keys().isdisjoint(lanes), seconds=5)
