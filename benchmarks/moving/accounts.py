@@ -3,7 +3,8 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def run(command: Sequence[str], *, destination: Path | None, variables: Mapping[
     if process.returncode != 0:
         raise Failed(f"{command[0]} ended with {process.returncode}: {os.fsdecode(said[-400:])}")
     return Account(seconds, used.ru_utime + used.ru_stime)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], *, variables: Mapping[str, str], output: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command for as long as this lasts, at most."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **variables},
+        cwd="/",
+    )
+    try:
+        yield process
+    finally:
+        end(process)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -1,8 +1,6 @@
 """What a move does besides taking time: to memory, to the page cache, to whoever wants to stop it."""
 
 import mmap
-import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,27 +94,11 @@ def peaks(folder: Path, tree: Tree, medium: Medium, who: Sequence[Contender]) ->
             ready(job, tree)
             command = one.prepare(job)
             media.drop_caches()
-            with _started(command, job) as process, memory.watched(process.pid) as seen:
+            with accounts.started(command, variables=job.variables) as process, memory.watched(process.pid) as seen:
                 code = process.wait()
             assert code == 0, f"{one.name} ended with {code}"
             found[one.name] = seen
     return found
-
-
-@contextmanager
-def _started(command: Sequence[str], job: Job) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **job.variables},
-        cwd="/",
-    )
-    try:
-        yield process
-    finally:
-        accounts.end(process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +135,7 @@ def _disturbance(job: Job, tree: Tree, one: Contender, film: Path) -> Disturbanc
         while file.read(2**20):
             pass
         had, before = linux.cached_pages(file.fileno()), media.cached()
-        with _started(command, job) as process, memory.watched(process.pid) as seen:
+        with accounts.started(command, variables=job.variables) as process, memory.watched(process.pid) as seen:
             code = process.wait()
         assert code == 0, f"{one.name} ended with {code}"
         media.sync(job.destination)

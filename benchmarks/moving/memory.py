@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moving import media
+from process_tree import tree
 
 _PROC = Path("/proc")
 _EVERY = 0.05  # seconds
@@ -51,18 +52,6 @@ def watched(root: int) -> Iterator[Peaks]:
     finally:
         ended.set()
         thread.join()
-
-
-def tree(root: int) -> list[int]:
-    """Return a process and its descendants: those of all its threads (proc_pid_task(5), children)."""
-    found, waiting = [], [root]
-    while waiting:
-        process = waiting.pop()
-        found.append(process)
-        with suppress(OSError):
-            for children in (_PROC / str(process) / "task").glob("*/children"):
-                waiting += map(int, children.read_text().split())
-    return found
 
 
 def _share_of(process: int) -> int:

@@ -1,6 +1,5 @@
 """Our worker while it works: what it says and when, how soon it stops or pauses, how well it keeps to a limit."""
 
-import os
 import signal
 import subprocess
 import time
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from moving import media, memory
+from moving import accounts, media
 from moving.contenders import Job, worker_command
+from process_tree import tree
 from rebalancer.transfer.messages import Message, Progress
 
 _LOOK = 0.01  # seconds
@@ -56,7 +56,7 @@ class Working:
         return time.perf_counter() - self.start
 
     def read(self) -> int:
-        return sum(map(_read_by, memory.tree(self.process.pid)))
+        return sum(map(_read_by, tree(self.process.pid)))
 
     def send(self, number: signal.Signals) -> float:
         """Send a signal; returns when, on the clock of the lines."""
@@ -74,44 +74,31 @@ class Working:
 @contextmanager
 def working(job: Job, operation: Path) -> Iterator[Working]:
     """Run a worker for as long as this lasts, at most."""
-    process = subprocess.Popen(
-        worker_command(operation),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **job.variables},
-        cwd="/",
-    )
-    try:
+    command = worker_command(operation)
+    with accounts.started(command, variables=job.variables, output=subprocess.PIPE) as process:
         yield Working(process, time.perf_counter())
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
-def stop_latency(job: Job, operation: Path, *, skipped: int, after: float) -> float:
-    """Return the seconds from SIGTERM to the worker's exit: sent so long after it read more than ``skipped`` bytes."""
+@contextmanager
+def _reading(job: Job, operation: Path, *, skipped: int, after: float) -> Iterator[Working]:
+    """Give a worker so long after it read more than ``skipped`` bytes."""
     media.drop_caches()
     with job.pair.limited(), working(job, operation) as worker:
         worker.until_read(_before_copying(worker) + skipped)
         time.sleep(after)
+        yield worker
+
+
+def stop_latency(job: Job, operation: Path, *, skipped: int, after: float) -> float:
+    """Return the seconds from SIGTERM to the worker's exit: sent so long after it read more than ``skipped`` bytes."""
+    with _reading(job, operation, skipped=skipped, after=after) as worker:
         sent = worker.send(signal.SIGTERM)
         return worker.ended() - sent
 
 
 def pause_latency(job: Job, operation: Path, *, skipped: int, after: float) -> float:
     """Return the seconds from SIGUSR1, sent likewise, to the line that says that the work stands still."""
-    media.drop_caches()
-    with job.pair.limited(), working(job, operation) as worker:
-        worker.until_read(_before_copying(worker) + skipped)
-        time.sleep(after)
+    with _reading(job, operation, skipped=skipped, after=after) as worker:
         sent = worker.send(signal.SIGUSR1)
         return worker.until("paused").at - sent
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from process_tree import tree
+
 ROOT = Path(__file__).resolve().parents[2]
 
 _OURS = """
@@ -50,24 +52,13 @@ def memory(places: Sequence[Path]) -> tuple[int, int, int]:
     with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
         highest, peaks = 0, {}
         while process.poll() is None:
-            tree = _tree(process.pid)
-            highest = max(highest, sum(_kibibytes(pid, "smaps_rollup", "Pss:") for pid in tree))
-            peaks.update({pid: peak for pid in tree if (peak := _kibibytes(pid, "status", "VmHWM:"))})
+            members = tree(process.pid)
+            highest = max(highest, sum(_kibibytes(pid, "smaps_rollup", "Pss:") for pid in members))
+            peaks.update({pid: peak for pid in members if (peak := _kibibytes(pid, "status", "VmHWM:"))})
             time.sleep(0.02)
         assert process.stdout is not None
         files = int(process.stdout.read().split()[1])
     return files, highest * 1024, sum(peaks.values()) * 1024
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        with suppress(OSError):
-            found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-            for task in os.listdir(f"/proc/{parent}/task"):
-                if int(task) != parent:
-                    found += map(int, Path(f"/proc/{parent}/task/{task}/children").read_text().split())
-    return found
 
 
 def _kibibytes(pid: int, file: str, key: str) -> int:
