@@ -10,6 +10,9 @@ import pytest
 
 from lab import RunProgram, StartProgram
 from lab.processes import is_there, state_of, wait_until
+from rebalancer.executions import request
+from rebalancer.executions.request import StopAction, StopRequest
+from rebalancer.state import StateFolders
 
 SETTINGS = """
 [[disk]]
@@ -98,6 +101,21 @@ def test_an_emergency_stop_needs_neither_the_record_nor_a_supervisor_that_answer
     assert not is_there(worker)
     run.wait(5)
     assert set(files_of(array)) == {f"film {number}" for number in range(12)}
+
+
+def test_a_stop_that_reaches_the_worker_before_its_supervisor_is_no_failure(
+    run_program: RunProgram, start_program: StartProgram, array: Path, state: Path
+) -> None:
+    run = start_program("run", "--yes", *SLOWLY)
+    record = running(run_program)
+    folders = StateFolders(config=state / "config", runtime_root=state / "runtime")
+    request.write(folders, record["execution_id"], StopRequest(action=StopAction.EMERGENCY, reason="smoke"))
+
+    os.kill(record["worker"]["pid"], signal.SIGKILL)
+
+    assert run.wait(10) == 130
+    (found,) = run_program("--execution-history", "--json", exit_code=0).document
+    assert (found["status"], found["cause"], found["error_message"]) == ("cancelled", "emergency stop", "smoke")
 
 
 def test_after_a_killed_supervisor_the_next_look_tells_the_truth(

@@ -10,9 +10,11 @@ from msgspec import structs
 from records_lab import DEAD, LIVING, NOW, execution, folders_in, index_in, machine, running
 
 from rebalancer import records
+from rebalancer.executions import request
 from rebalancer.executions.current import Current
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.live import Live
+from rebalancer.executions.request import StopAction, StopRequest
 from rebalancer.executions.settle import Remains, settled
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.state import StateFolders, ensure
@@ -74,6 +76,37 @@ def test_what_is_lost_says_why(one: ScheduleExecution, remains: Remains, reason:
     assert found.error_message == reason
     assert found.end_time is not None
     assert found.timeline[-1] == Event(NOW, "ended", f"failed: {reason}")
+
+
+ASKED = StopRequest(action=StopAction.EMERGENCY, reason="smoke", actor="ann")
+
+
+def test_what_was_asked_to_stop_and_is_gone_was_stopped_and_did_not_fail() -> None:
+    found = settle(running(1, DEAD, worker=DEAD, timeline=STARTED), Remains(request=ASKED))
+
+    assert (found.status, found.cause, found.exit_code, found.actor) == (
+        ExecutionStatus.CANCELLED,
+        "emergency stop",
+        130,
+        "ann",
+    )
+    assert found.timeline[-1] == Event(NOW, "ended", "cancelled: smoke; its processes were ended")
+
+
+def test_what_a_reboot_ended_was_not_stopped_by_an_older_request() -> None:
+    found = settle(running(1, REBOOTED, worker=REBOOTED), Remains(request=ASKED))
+
+    assert (found.status, found.cause) == (ExecutionStatus.FAILED, "lost")
+
+
+def test_a_reader_who_is_quicker_than_who_stopped_it_reads_the_request(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    ExecutionStore(folders.executions).save(running(1, DEAD, timeline=STARTED))
+    request.write(folders, running(1).execution_id, ASKED)
+
+    found = index_in(folders).current.load(running(1).execution_id)
+
+    assert (found.status, found.error_message) == (ExecutionStatus.CANCELLED, "smoke")
 
 
 def test_the_last_figures_are_those_it_told() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rebalancer import names, records
 from rebalancer.errors import RebalancerError, RefusedError
-from rebalancer.executions import process
+from rebalancer.executions import process, request
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
 from rebalancer.executions.live import Live
 from rebalancer.executions.settle import Remains, settled, with_live_figures
@@ -73,7 +73,7 @@ class Current:
         return execution
 
     def _tell(self, settled: ScheduleExecution) -> None:
-        """Tell the owner of an execution that was lost; only the reader whose record was written comes here."""
+        """Tell the owner of an execution whose supervisor could not; only the reader whose record was written comes here."""
         from rebalancer.executions.telling import Teller  # nearly no reader needs it
 
         Teller(self.folders, self.clock).ended(settled)
@@ -113,7 +113,8 @@ class Current:
         with suppress(RebalancerError, OSError):
             progress = records.read(path, Live)
             seen = path.stat().st_mtime
-        return Remains(progress, seen, self._last_words(execution.execution_id))
+        asked = request.read(self.folders, execution.execution_id)
+        return Remains(progress, seen, self._last_words(execution.execution_id), asked)
 
     def _last_words(self, execution_id: str) -> str:
         """Return the last line of a crash that the log ends with; nothing when it does not."""

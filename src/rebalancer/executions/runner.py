@@ -182,6 +182,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - whatever happens, the record tells it
             self.facts = replace(supervision.facts, error=f"unexpected error: {type(error).__name__}: {error}")
         self._blame_array_stop(supervision)
+        self._blame_request()
 
     def _blame_array_stop(self, supervision: Supervision) -> None:
         """Call it stopped when the array's stop was seen first by who found the disks gone, and took them for useless."""
@@ -190,6 +191,15 @@ class _Run:
         is_whole = 0 < supervision.moves_planned == self.facts.moves_done and not self.facts.files_left
         if cancel.reason == array_stop.ARRAY_STOPS and not self.facts.is_cancelled and not is_whole:
             self.timeline.add("asked to stop", cancel.reason)
+            self.facts = replace(self.facts, is_cancelled=True)
+
+    def _blame_request(self) -> None:
+        """Call it stopped when its worker got the signal first: one that had not begun to listen ends at once."""
+        if not self.facts.is_worker_lost or self.facts.is_cancelled:
+            return
+        asked = request.read(self.runner.folders, self.execution.execution_id)
+        if asked is not None or self.runner.cancel.is_requested:
+            self.timeline.add("asked to stop", asked.reason if asked is not None else self.runner.cancel.reason)
             self.facts = replace(self.facts, is_cancelled=True)
 
     # -- the record ---------------------------------------------------------------------------------------------

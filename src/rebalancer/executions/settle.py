@@ -7,6 +7,8 @@ from rebalancer.errors import ExitCode
 from rebalancer.executions.checking import LARGEST, LATEST
 from rebalancer.executions.execution import Event, ExecutionStatus, ProcessIdentity, ScheduleExecution
 from rebalancer.executions.live import Live
+from rebalancer.executions.outcome import Facts, Outcome, judge
+from rebalancer.executions.request import StopRequest
 from rebalancer.transfer.messages import Progress
 
 LOST = "lost"  # the cause in the record
@@ -19,6 +21,7 @@ class Remains:
     progress: Live | None = None  # what it last said of itself; None: nothing that can be believed
     last_seen: float | None = None  # seconds since 1970 (UTC) of its last sign of life; None: none is left
     last_words: str = ""  # the last line of a crash in its log
+    request: StopRequest | None = None  # who asked it to stop, when its supervisor did not live to say so
 
 
 NOTHING = Remains()
@@ -34,6 +37,8 @@ def settled(
 ) -> ScheduleExecution:
     """Return the execution as it really stands: unchanged when it is final or lives, else failed, with the reason.
 
+    One that was asked to stop and whose processes are gone was stopped: it is no failure that it was ended by force.
+
     It lives as long as its supervisor or its worker does. Counts are the last ones that it told; when nothing tells
     how long it worked, its duration is 0, so that the time a machine was switched off never counts as work.
     """
@@ -43,9 +48,16 @@ def settled(
     if any(process.boot_id == boot_id and is_alive(process) for process in processes):
         return execution
     is_reboot = bool(processes) and all(process.boot_id != boot_id for process in processes)
-    reason = f"lost: {_how(execution, remains, is_reboot=is_reboot)}"
     known = with_last_events(_with_last_figures(execution, remains.progress), remains.progress)
-    return _ended(known, reason, now=now, last_seen=remains.last_seen)
+    if remains.request is not None and not is_reboot:
+        outcome = judge(Facts(is_cancelled=True, request=remains.request))
+        words = f"{outcome.status.value}: {outcome.error_message}; its processes were ended"
+        known = replace(known, actor=remains.request.actor)
+    else:
+        reason = f"lost: {_how(execution, remains, is_reboot=is_reboot)}"
+        outcome = Outcome(ExecutionStatus.FAILED, ExitCode.FAILED, LOST, reason)
+        words = f"failed: {reason}"
+    return _ended(known, outcome, Event(now, "ended", words), last_seen=remains.last_seen)
 
 
 def with_live_figures(execution: ScheduleExecution, remains: Remains, *, now: float) -> ScheduleExecution:
@@ -103,18 +115,21 @@ def _is_believable(progress: Progress) -> bool:
     return min(figures) >= 0 and max(figures) <= LARGEST
 
 
-def _ended(execution: ScheduleExecution, reason: str, *, now: float, last_seen: float | None) -> ScheduleExecution:
+def _ended(
+    execution: ScheduleExecution, outcome: Outcome, event: Event, *, last_seen: float | None
+) -> ScheduleExecution:
+    now = event.at
     end = now if last_seen is None else min(now, max(last_seen, execution.start_time))
     has_worked = last_seen is not None and execution.status is ExecutionStatus.RUNNING
     worked = max(0.0, end - execution.start_time) if has_worked else 0.0
     return replace(
         execution,
-        status=ExecutionStatus.FAILED,
+        status=outcome.status,
         end_time=max(0.0, end),
-        exit_code=int(ExitCode.FAILED),
-        error_message=reason,
-        cause=LOST,
+        exit_code=int(outcome.exit_code),
+        error_message=outcome.error_message,
+        cause=outcome.cause,
         duration_seconds=max(execution.duration_seconds, worked),
         pid=None,
-        timeline=(*execution.timeline, Event(now, "ended", f"failed: {reason}")),
+        timeline=(*execution.timeline, event),
     )

@@ -11,11 +11,10 @@ from rebalancer.executions import request
 from rebalancer.executions.execution import Event, ProcessIdentity, ScheduleExecution
 from rebalancer.executions.family import PATIENCE, Family
 from rebalancer.executions.live import Live
-from rebalancer.executions.outcome import Facts, judge
 from rebalancer.executions.process import boot_id
 from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopRequest
-from rebalancer.executions.settle import Remains, settled, with_last_events
+from rebalancer.executions.settle import Remains, settled
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.telling import Teller
 from rebalancer.executions.verdict import Ending, Verdict, detail_of, ending_of
@@ -96,19 +95,8 @@ class Stop:
     def _ended(self, seen: ScheduleExecution) -> ScheduleExecution:
         """Return the final record, with the figures that the execution last told of itself."""
         now = self.clock()
-        outcome = judge(Facts(is_cancelled=True, request=self.request))
-        remains = Remains(progress=self._progress(), last_seen=now)
-        lost = settled(seen, boot_id=boot_id(), is_alive=lambda _: False, now=now, remains=remains)
-        words = f"{outcome.status.value}: {outcome.error_message}; its processes were ended"
-        return replace(
-            lost,
-            status=outcome.status,
-            exit_code=int(outcome.exit_code),
-            cause=outcome.cause,
-            error_message=outcome.error_message,
-            actor=self.request.actor,
-            timeline=(*with_last_events(seen, remains.progress).timeline, Event(now, "ended", words)),
-        )
+        remains = Remains(progress=self._progress(), last_seen=now, request=self.request)
+        return settled(seen, boot_id=boot_id(), is_alive=lambda _: False, now=now, remains=remains)
 
     def _progress(self) -> Live | None:
         try:
