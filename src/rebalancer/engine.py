@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # loaded by what uses it: whoever only asks whether something
     from rebalancer.array.disk import Disk
     from rebalancer.executions.control import Control
     from rebalancer.executions.firing import Array
+    from rebalancer.executions.health import ScheduleHealth
     from rebalancer.executions.index import Index
     from rebalancer.executions.runner import Runner
     from rebalancer.executions.telling import Teller
@@ -56,6 +57,9 @@ _NEEDED_LATER = (  # loaded before a wait that may take hours: the program may b
     "rebalancer.inventory.scan",
     "rebalancer.planning.planner",
     "rebalancer.planning.traffic",
+)
+_WITHOUT_CRON = (
+    "repair that and say 'schedule enable ID', or keep 'unraid-rebalancer serve' running, which needs no cron"
 )
 _FROM_THE_CLOCK = {FiredBy.CRON, FiredBy.CLOCK}
 
@@ -122,6 +126,48 @@ class Engine:
         """What starts this program again: the script of a checkout, else the installed package."""
         script = Path(sys.argv[0]).absolute()
         return script if script.name == SCRIPT else Path(__file__).with_name("__main__.py")
+
+    def tell_cron(self, done: str) -> list[str]:
+        """Bring the lines of cron in step with the schedules; returns what to tell whoever changed one if that fails."""
+        try:
+            self.cron.synchronize(self.schedules.list())
+        except (RebalancerError, OSError) as error:
+            return [f"{done}, but cron could not be told: {error}; {_WITHOUT_CRON}"]
+        return []
+
+    def objections(self, schedule: Schedule, *, now: float) -> list[str]:
+        """Return what the cron daemon of this machine would do differently from what the schedule says."""
+        from rebalancer.schedules.lint import lint, which_daemon
+
+        return lint(schedule, daemon=which_daemon(self.root), machine_timezone=self.timezone, now=now)
+
+    def health(self, schedules: Sequence[Schedule], *, now: float) -> "list[ScheduleHealth]":
+        """Return how these schedules fare, from their records, cron's lines and what runs now."""
+        from rebalancer.executions.health import health_of
+        from rebalancer.executions.story import holding_of
+
+        try:
+            lines = self.cron.installed()
+        except (RebalancerError, OSError):  # cron cannot be asked
+            lines = None
+        running = reversed(ScheduleMonitor.of(self.folders).get_running_executions())
+        holding = {one.schedule_id: what for one in running if (what := holding_of(one))}  # a newer one says it
+        found = []
+        for schedule in schedules:
+            statistics = self.index.statistics(schedule.schedule_id)
+            found.append(
+                health_of(
+                    schedule,
+                    self.index.latest(schedule.schedule_id, count=_REMEMBERED),
+                    now=now,
+                    machine_timezone=self.timezone,
+                    last_success_time=statistics.last_success_time if statistics is not None else None,
+                    holding=holding.get(schedule.schedule_id, ""),
+                    cron_line=None if lines is None else schedule.schedule_id in lines,
+                    warnings=self.objections(schedule, now=now),
+                )
+            )
+        return found
 
     def disks(self) -> "tuple[Disk, ...]":
         """Return every disk, the unusable ones with their reason."""

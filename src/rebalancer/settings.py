@@ -1,5 +1,6 @@
 """What the owner wrote down in ``config.toml``, checked in full before anything else happens; never rewritten by us."""
 
+import ipaddress
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from rebalancer import records
 from rebalancer.errors import NotFoundError, RefusedError, UsageError
 from rebalancer.quantities import Reserve, parse_duration, parse_reserve, parse_size
 
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63}){0,10}\.?", re.ASCII)
 _SCHEDULE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}", re.ASCII)
 
 
@@ -97,6 +99,20 @@ class NotifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"NotifySettings({len(self.apprise)} services, {len(self.pings)} monitored schedules)"
 
 
+class ServeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[serve]``: where the dashboard listens, and who may ask it."""
+
+    listen: str = "127.0.0.1:8477"
+    hosts: tuple[str, ...] = ()  # names, besides this machine's own, that browsers may reach it by
+    login: bool = True  # False only where it listens on this machine alone
+    https: bool = False  # it is reached through a proxy that speaks TLS: cookies go no other way
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on; `load` has proved that it can be read."""
+        return parse_address(self.listen, field="listen")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; without one, everything is as below."""
 
@@ -109,6 +125,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     movable: tuple[str, ...] = ()  # globs over the paths that the server's own settings name: these do not hold it
     keep_together: tuple[tuple[str, ...], ...] = ()  # groups of globs: what they match moves as one
     notify: NotifySettings = NotifySettings()
+    serve: ServeSettings = ServeSettings()
 
 
 def load(path: Path) -> Settings:
@@ -137,6 +154,36 @@ def check_path(text: str, *, what: str) -> Path:
     if path == Path("/"):
         raise UsageError(f"{what}: the root of the file system cannot be a disk")
     return path
+
+
+def parse_address(text: str, *, field: str) -> tuple[str, int]:
+    """Return host and port of ``127.0.0.1:8477``, ``[::1]:8477``, ``0.0.0.0:8477`` or a bare port."""
+    host, colon, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
+    try:
+        known = str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host))
+    except ValueError as error:
+        raise UsageError(f"{field}: {text!r} is not an address to listen on; write it like 127.0.0.1:8477") from error
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
+        raise UsageError(f"{field}: {text!r} names no port from 0 to 65535")
+    return known, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach that address."""
+    return ipaddress.ip_address(host).is_loopback
+
+
+def check_serve(serve: ServeSettings, *, where: str) -> None:
+    """Raise UsageError for an address or a name that cannot be, and for a dashboard open to everybody."""
+    host, _ = parse_address(serve.listen, field=f"{where}: listen")
+    for name in serve.hosts:
+        if not _HOST.fullmatch(name):
+            raise UsageError(f"{where}: hosts: {name!r} is not the name of a host, such as tower.lan")
+    if not serve.login and not is_loopback(host):
+        raise UsageError(
+            f"{where}: login: it may be left out only where nobody but this machine can ask: {serve.listen}"
+        )
 
 
 def _refuse_if_open_to_others(path: Path) -> None:
@@ -188,6 +235,7 @@ def _check_values(settings: Settings, path: Path) -> None:
         check_path(settings.pool, what=f"{path}: pool")
     _check_rules(settings, path)
     _check_notify(settings.notify, f"{path}: notify")
+    check_serve(settings.serve, where=f"{path}: serve")
     for number, disk in enumerate(settings.disks, start=1):
         _check_disk(disk, f"{path}: disk {number}")
     names = [disk.name for disk in settings.disks if disk.name]

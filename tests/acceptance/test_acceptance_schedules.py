@@ -87,13 +87,13 @@ def test_a_run_that_the_clock_started_outlives_it_and_is_in_the_history_with_tru
 ) -> None:
     before = lab.snapshot_array(disks)
     due = create("--bandwidth-limit", "4MB/s")
-    clock = start_program("serve")
+    clock = start_program("serve", "--listen", "127.0.0.1:0")
 
     running = _wait_for(lambda: _running(run_program), until=due + 40)
     clock.terminate()
     clock.wait(10)
     still = _running(run_program)
-    again = start_program("serve")
+    again = start_program("serve", "--listen", "127.0.0.1:0")
     record = _wait_for(lambda: _ended(run_program), until=due + 90)
     again.terminate()
 
@@ -113,7 +113,7 @@ def test_both_at_once_fire_a_slot_once(
     cron: subprocess.Popen[bytes], create: Callable[..., float], run_program: RunProgram, start_program: StartProgram
 ) -> None:
     due = create()
-    clock = start_program("serve")
+    clock = start_program("serve", "--listen", "127.0.0.1:0")
 
     record = _wait_for(lambda: _ended(run_program), until=due + 60)
     time.sleep(max(0.0, due + 20 - time.time()))  # whoever was late has had its time

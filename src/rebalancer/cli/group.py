@@ -22,10 +22,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "By itself": {
         "schedule": ("schedule", "Make, look at, change, run and suspend schedules."),
-        "serve": ("serve", "Start schedules when they are due, without cron."),
+        "serve": ("serve", "The dashboard in a browser, and a clock that needs no cron."),
     },
     "Watch and control": {
         "execution": ("execution", "What runs, what ran and why; cancel it, clean up."),
+        "access": ("access", "Who may use the dashboard: its password, tokens of programs."),
         "emergency-stop": ("emergency", "Stop everything at once, and keep it so if asked."),
     },
     "Try and set up": {

@@ -1,7 +1,6 @@
 """The global options, accepted before the subcommand, after it, or both; and how options are read at all."""
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +8,6 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from rebalancer import names
 from rebalancer.cli.session import Session
 from rebalancer.errors import UsageError
 from rebalancer.version import VERSION
@@ -68,13 +66,10 @@ def option_name(parameter: click.Parameter) -> str:
     return parameter.opts[0]
 
 
-def disk(text: str, *, field: str) -> str:
-    """Return a disk's name or path as it was typed."""
-    if not text.strip():
-        raise UsageError(f"{field}: name a disk by its name or its mount point")
-    if names.encode(os.fsencode(text))[1]:
-        raise UsageError(f"{field}: {text!r} is not valid UTF-8, which names of disks have to be")
-    return text
+def _disk(text: str, *, field: str) -> str:
+    from rebalancer.schedules.written import disk  # not for --help
+
+    return disk(text, field=field)
 
 
 def file(text: str, *, field: str) -> Path:
@@ -132,7 +127,7 @@ def _global(*names: str, parse: Callable[..., Any], **attributes: Any) -> Decora
 _OPTIONS: tuple[Decorator, ...] = (
     _global("--config-dir", parse=_folder, type=click.Path(), metavar="DIR",
             help="Where settings and records are kept."),
-    _global("--disk", "disks", parse=disk, type=click.Path(), metavar="PATH", multiple=True,
+    _global("--disk", "disks", parse=_disk, type=click.Path(), metavar="PATH", multiple=True,
             help="A disk of the array, instead of discovery; repeat for each."),
     _global("--root", parse=_root, type=click.Path(), metavar="DIR",
             help="Where Unraid's own files are looked up (default: /)."),

@@ -1,6 +1,5 @@
 """``schedule create|edit|delete|enable|disable|cron``: schedules are changed, and cron is told."""
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from rebalancer.cli.schedule_looking import moment_of
 from rebalancer.cli.schedule_options import Changes, reset_option, schedule_options
 from rebalancer.cli.schedule_showing import document, show_next_lines
 from rebalancer.cli.session import Session
-from rebalancer.errors import CancelledError, RebalancerError, UsageError
+from rebalancer.errors import CancelledError, UsageError
 from rebalancer.schedules import validation
 from rebalancer.schedules.schedule import Schedule
 
@@ -38,10 +37,6 @@ Examples:
   unraid-rebalancer schedule edit nightly --max-temperature 42 --ignore-guard backups
 """
 _BASE = Schedule(schedule_id="", cron="15 4 * * *")  # a time of day that no zone skips or doubles: see `templates`
-_WITHOUT_CRON = (
-    "repair that and say 'schedule enable ID', or keep 'unraid-rebalancer serve' running, which needs no cron"
-)
-_ID_LENGTH = 36  # leaves room for a number behind it
 
 
 @click.command("create", epilog=EPILOG)
@@ -88,7 +83,7 @@ def delete(session: Session, *, schedule_id: str, yes: bool) -> None:
     if sys.stdin.isatty() and not yes:
         _ask(f"remove schedule {schedule_id}? what is recorded of its executions stays")
     engine.schedules.delete(schedule_id)
-    warnings = tell_cron(engine, "the schedule is removed")
+    warnings = engine.tell_cron("the schedule is removed")
     if session.is_json:
         output.print_json({"schedule_id": schedule_id, "deleted": True, "warnings": warnings})
         return
@@ -136,18 +131,9 @@ def cron(session: Session) -> None:
             output.say(change)
 
 
-def tell_cron(engine: "Engine", done: str) -> list[str]:
-    """Bring the lines of cron in step with the schedules; returns what to tell the user when that is not possible."""
-    try:
-        engine.cron.synchronize(engine.schedules.list())
-    except (RebalancerError, OSError) as error:
-        return [f"{done}, but cron could not be told: {error}; {_WITHOUT_CRON}"]
-    return []
-
-
 def _conclude(session: Session, engine: "Engine", schedule: Schedule, done: str) -> None:
     """Say what was done, when it runs next, and what speaks against it."""
-    warnings = tell_cron(engine, "the schedule is saved")
+    warnings = engine.tell_cron("the schedule is saved")
     if session.is_json or not session.is_quiet:
         warnings += _objections(session, engine, schedule)
     now = moment_of(session, engine)
@@ -162,10 +148,7 @@ def _conclude(session: Session, engine: "Engine", schedule: Schedule, done: str)
 
 def _objections(session: Session, engine: "Engine", schedule: Schedule) -> list[str]:
     """Return what the cron daemon of this machine would do differently, and which named disks cannot be used now."""
-    from rebalancer.schedules.lint import lint, which_daemon
-
-    timezone, now = engine.timezone, session.clock()
-    said = lint(schedule, daemon=which_daemon(session.root), machine_timezone=timezone, now=now)
+    said = engine.objections(schedule, now=session.clock())
     if not session.disks:
         return said
     return [*said, *(f"{disk.name} cannot be used now: {disk.reason}" for disk in engine.disks() if disk.reason)]
@@ -179,12 +162,8 @@ def _warn(warnings: list[str]) -> None:
 def _free_id(engine: "Engine", changes: Changes) -> str:
     """Return an id made of the name, or of the template, or of how often it runs; with a number when it is taken."""
     words = str(changes.values.get("name", "")) or (changes.template.name if changes.template is not None else "")
-    base = re.sub(r"[^a-z0-9]+", "-", (words or _how_often(changes)).lower()).strip("-")[:_ID_LENGTH].strip("-")
-    if not validation.is_id(base):
-        raise UsageError("no id can be made of that name; name the schedule: schedule create ID")
     taken = {schedule.schedule_id for schedule in engine.schedules.list()}
-    names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
+    return validation.free_id(words or _how_often(changes), taken)
 
 
 def _how_often(changes: Changes) -> str:

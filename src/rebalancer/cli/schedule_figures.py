@@ -5,11 +5,11 @@ import os
 import click
 
 from rebalancer.cli import output, tables
-from rebalancer.cli.moments import distance, in_words
 from rebalancer.cli.options import global_options
 from rebalancer.cli.session import Session
 from rebalancer.executions.statistics import ScheduleStatistics, document
 from rebalancer.quantities import format_duration, format_size
+from rebalancer.schedules.moments import distance, in_words
 from rebalancer.schedules.zones import machine_timezone
 
 

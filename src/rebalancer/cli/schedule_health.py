@@ -10,14 +10,12 @@ from rebalancer.cli.schedule_looking import chosen, moment_of
 from rebalancer.cli.schedule_showing import Now, state_in_words
 from rebalancer.cli.session import Session
 from rebalancer.cli.tables import Cell, Column, Table
-from rebalancer.errors import ExitCode, RebalancerError
+from rebalancer.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rebalancer.engine import Engine
     from rebalancer.executions.health import ScheduleHealth
     from rebalancer.schedules.schedule import Schedule
 
-LOOKED_AT = 50  # executions; the statistics know the last success when it is further back
 _ALARMING = frozenset({"missing runs", "failing"})
 
 
@@ -32,11 +30,7 @@ def health(session: Session, *, schedule_id: str | None) -> int:
     """
     engine = session.engine()
     now, schedules = moment_of(session, engine), chosen(engine, schedule_id)
-    lines, holding = _lines_of_cron(engine), _holding(session)
-    found = [
-        _examine(session, engine, schedule, now=now, lines=lines, holding=holding.get(schedule.schedule_id, ""))
-        for schedule in schedules
-    ]
+    found = engine.health(schedules, now=now.at)
     if session.is_json:
         output.print_json(found)
     elif session.shows:
@@ -46,47 +40,6 @@ def health(session: Session, *, schedule_id: str | None) -> int:
         output.complain(f"unreadable: {sentence}")
     is_alarming = bool(damaged) or any(one.condition.value in _ALARMING for one in found)
     return ExitCode.FAILED if is_alarming else ExitCode.DONE
-
-
-def _lines_of_cron(engine: "Engine") -> dict[str, str] | None:
-    """Return the lines that the cron daemon knows of; None when it cannot be asked."""
-    try:
-        return engine.cron.installed()
-    except (RebalancerError, OSError):
-        return None
-
-
-def _holding(session: Session) -> dict[str, str]:
-    """Return what holds the active executions, by their schedules; a new one replaces what another says."""
-    from rebalancer.executions.story import holding_of
-
-    running = reversed(session.monitor().get_running_executions())
-    return {execution.schedule_id: what for execution in running if (what := holding_of(execution))}
-
-
-def _examine(  # one parameter per thing that is known of all schedules together
-    session: Session,
-    engine: "Engine",
-    schedule: "Schedule",
-    *,
-    now: Now,
-    lines: dict[str, str] | None,
-    holding: str,
-) -> "ScheduleHealth":
-    from rebalancer.executions.health import health_of
-    from rebalancer.schedules.lint import lint, which_daemon
-
-    statistics = engine.index.statistics(schedule.schedule_id)
-    return health_of(
-        schedule,
-        engine.index.latest(schedule.schedule_id, count=LOOKED_AT),
-        now=now.at,
-        machine_timezone=now.timezone,
-        last_success_time=statistics.last_success_time if statistics is not None else None,
-        holding=holding,
-        cron_line=None if lines is None else schedule.schedule_id in lines,
-        warnings=lint(schedule, daemon=which_daemon(session.root), machine_timezone=now.timezone, now=now.at),
-    )
 
 
 def _show(found: "list[ScheduleHealth]", schedules: "list[Schedule]", now: Now) -> None:

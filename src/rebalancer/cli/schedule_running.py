@@ -6,15 +6,14 @@ import click
 
 from rebalancer import records
 from rebalancer.cli import output
-from rebalancer.cli.moments import parse_moment
 from rebalancer.cli.options import global_options, parsed
 from rebalancer.cli.run import conclude, watched
-from rebalancer.cli.schedule_changing import tell_cron
 from rebalancer.cli.schedule_looking import moment_of
 from rebalancer.cli.schedule_showing import Now, document, show_next_lines, show_verdicts
 from rebalancer.cli.session import Session
 from rebalancer.errors import ExitCode
 from rebalancer.schedules import validation
+from rebalancer.schedules.moments import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +82,7 @@ def suspend(session: Session, *, schedule_id: str, reason: str, until: str | Non
     end = parse_moment(until, field="--until", now=now.at, timezone=zone) if until is not None else None
     verdicts = engine.control.suspend(schedule_id, reason=reason, until=end)
     schedule = engine.schedules.get(schedule_id)
-    _conclude(session, schedule, now, verdicts=verdicts, warnings=tell_cron(engine, "the schedule is suspended"))
+    _conclude(session, schedule, now, verdicts=verdicts, warnings=engine.tell_cron("the schedule is suspended"))
     return ExitCode.DONE if all(verdict.verdict.value in _ENDED for verdict in verdicts) else ExitCode.FAILED
 
 
@@ -98,7 +97,7 @@ def resume(session: Session, *, schedule_id: str) -> None:
     engine.control.resume(schedule_id)
     schedule = engine.schedules.get(schedule_id)
     now = moment_of(session, engine)
-    _conclude(session, schedule, now, verdicts=(), warnings=tell_cron(engine, "the schedule is resumed"))
+    _conclude(session, schedule, now, verdicts=(), warnings=engine.tell_cron("the schedule is resumed"))
 
 
 def _conclude(

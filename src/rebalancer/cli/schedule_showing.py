@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from rebalancer.cli import output, tables
-from rebalancer.cli.moments import distance, in_words
 from rebalancer.cli.tables import Cell, Column, Table
 from rebalancer.quantities import format_duration, format_size
+from rebalancer.schedules.moments import distance, in_words
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot
 from rebalancer.schedules.upcoming import state_of, upcoming

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RebalancerError, UsageError
 from rebalancer.executions.claims import Ledger, read_ledger
 from rebalancer.executions.due import Due, due
-from rebalancer.executions.process import TOKEN
+from rebalancer.executions.starting import start
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.executions.taking import SlotTaker
 from rebalancer.schedules.command import ScheduleCommand
@@ -25,7 +24,6 @@ from rebalancer.turns import is_taken
 LONGEST_SLEEP = 30.0  # seconds, so that changed schedules are seen
 _POLL = 0.5  # seconds between two looks at the request to stop and at the wall clock
 _LOCK_PATIENCE = 1.0  # seconds; `is_clock_running` holds the lock for a moment
-_LOG_LIMIT = 2**20  # bytes; a larger log is set aside, over the one before
 
 
 @dataclass(eq=False, kw_only=True)
@@ -80,18 +78,8 @@ class Clock:
 
     def _start(self, one: Due) -> None:
         self._started[one.schedule_id] = one.slot.at
-        with _open_log(ensure(self.folders.logs) / "clock.log") as log:
-            self._children.append(
-                subprocess.Popen(
-                    self.command.arguments(one.schedule_id, fired_by=one.fired_by, slot=one.slot.local),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",  # no folder of any disk is held by standing in it
-                    env={name: value for name, value in os.environ.items() if name != TOKEN},
-                    start_new_session=True,
-                )
-            )
+        arguments = self.command.arguments(one.schedule_id, fired_by=one.fired_by, slot=one.slot.local)
+        self._children.append(start(arguments, log=ensure(self.folders.logs) / "clock.log"))
 
     def _sleep(self, cancel: Cancel) -> None:
         """Wait for the next slot by the wall clock, which may be set meanwhile, and never long."""
@@ -140,9 +128,3 @@ def is_clock_running(folders: StateFolders) -> bool:
 
 def _lock_of(folders: StateFolders) -> Path:
     return folders.runtime / "clock.lock"
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        path.replace(path.with_name(f"{path.name}.old"))
-    return path.open("ab")

@@ -14,6 +14,7 @@ class Live(Progress, frozen=True, kw_only=True, tag="progress", omit_defaults=Tr
     """The progress of all operations of an execution together, and what has happened to it so far."""
 
     timeline: tuple[Event, ...] = ()
+    operation_id: str = ""  # the plan that is being carried out; empty while there is none
 
 
 NOTHING_DONE = Progress(
@@ -21,9 +22,9 @@ NOTHING_DONE = Progress(
 )
 
 
-def show(path: Path, progress: Progress, timeline: tuple[Event, ...]) -> None:
+def show(path: Path, progress: Progress, timeline: tuple[Event, ...], *, operation_id: str = "") -> None:
     """Let other processes see where an execution stands; that nobody can watch is no reason to stop."""
     values = {name: getattr(progress, name) for name in Progress.__struct_fields__}
     with suppress(OSError, RefusedError):
         ensure(path.parent)
-        records.write(path, Live(**values, timeline=timeline), durable=False)
+        records.write(path, Live(**values, timeline=timeline, operation_id=operation_id), durable=False)

@@ -45,6 +45,7 @@ class Supervision:
     operation_id: str = ""
     _started: float = field(default_factory=time.monotonic)
     _before: tuple[int, int, int] = (0, 0, 0)  # files, bytes and moves of the operations that have ended
+    _at_work_on: str = ""  # the operation being carried out, also one that an earlier run began
     _at_work: Sequence[Disk] = ()  # the disks that the operation reads and writes
     _last: Progress = live.NOTHING_DONE  # what the worker last said of the operation
     _holds: Sequence[Hold] = ()  # what pauses it now
@@ -103,6 +104,7 @@ class Supervision:
         """Make the operation durable, give it to the worker, and settle the journal with what it says."""
         self._before = (self.facts.files_moved, self.bytes_moved, self.facts.moves_done)
         self._last = live.NOTHING_DONE
+        self._at_work_on = operation.operation_id
         named = {name for move in operation.moves for name in (move.source, move.destination)}
         self._at_work = tuple(disk for disk in operation.disks if disk.name in named)
         self.worker.begin(self.journal.begin(operation), only_begun=only_begun)
@@ -158,7 +160,8 @@ class Supervision:
 
     def _show_progress(self) -> None:
         self._progress_written = time.monotonic()
-        live.show(self.progress_path, self._in_all(self._last), self.timeline.events())
+        progress = self._in_all(self._last)
+        live.show(self.progress_path, progress, self.timeline.events(), operation_id=self._at_work_on)
 
     def _in_all(self, progress: Progress) -> Progress:
         """Return the progress with what the operations before this one did, as the final record will count."""

@@ -1,4 +1,4 @@
-"""How another process of this program is started for a schedule: by the built-in clock as a list, by cron through sh."""
+"""How another process of this program is started: by the built-in clock as a list, by cron through sh."""
 
 import os
 import shlex
@@ -17,13 +17,14 @@ class ScheduleCommand:
 
     def arguments(self, schedule_id: str, *, fired_by: str, slot: str = "") -> list[str]:
         """Return the argument list that gives a schedule its turn."""
+        key = ["--slot", slot] if slot else []
+        return self.program("--quiet", "schedule", "run", schedule_id, "--fired-by", fired_by, *key)
+
+    def program(self, *words: str) -> list[str]:
+        """Return the argument list that starts this program with its folders and these words."""
         script = ["-m", self.script.parent.name] if self.script.name == "__main__.py" else [str(self.script)]
         root = [] if self.root == Path("/") else ["--root", str(self.root)]
-        key = ["--slot", slot] if slot else []
-        return [
-            sys.executable, *script, "--config-dir", str(self.config_dir), *root, "--quiet",
-            "schedule", "run", schedule_id, "--fired-by", fired_by, *key,
-        ]  # fmt: skip
+        return [sys.executable, *script, "--config-dir", str(self.config_dir), *root, *words]
 
 
 def quoted(arguments: list[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ MOST_ENTRIES = 1000  # disks, shares, globs
 RESERVED_IDS = frozenset({"manual", "con", "prn", "aux", "nul"})  # `run` by hand, and names that FAT keeps for devices
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}", re.ASCII)
+_MADE_ID = 36  # characters; leaves room for a number behind it
 _DEVICE = re.compile(r"(?:com|lpt)[0-9]", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -109,6 +111,15 @@ def check_id(schedule_id: str) -> None:
 def is_id(text: str) -> bool:
     """Return whether a text has the form of a schedule's id; every file of a schedule is named so."""
     return _ID.fullmatch(text) is not None
+
+
+def free_id(words: str, taken: Collection[str]) -> str:
+    """Return an id made of these words, with a number when it is taken; raises UsageError when none can be made."""
+    base = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:_MADE_ID].strip("-")
+    if not is_id(base):
+        raise UsageError("no id can be made of that name; name the schedule: schedule create ID")
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
 
 
 def check_range(field: str, value: float, *, called: str = "") -> None:

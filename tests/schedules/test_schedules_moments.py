@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rebalancer.cli.moments import distance, in_words, parse_moment
 from rebalancer.errors import UsageError
+from rebalancer.schedules.moments import distance, in_words, parse_moment
 
 BERLIN = "Europe/Berlin"
 NOW = datetime(2026, 11, 23, 19, 0, tzinfo=UTC).timestamp()  # 20:00 in Berlin

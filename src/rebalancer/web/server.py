@@ -1,0 +1,99 @@
+"""The server of the dashboard, and the clock beside it: both until they are asked to stop."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from rebalancer.cancel import Cancel
+from rebalancer.errors import NotNowError, RefusedError
+from rebalancer.web.app import application
+from rebalancer.web.connection import LARGEST_HEADERS, Connection
+from rebalancer.web.site import Site
+
+_MOST_CONNECTIONS = 200
+_LAST_ANSWERS = 2  # seconds for what is being answered when the server ends
+_IDLE_CONNECTION = 15  # seconds
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there; raises NotNowError when another program does, RefusedError when nobody may."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        kind = NotNowError if "in use" in reason else RefusedError
+        raise kind(f"nothing can listen on {host}:{port}: {reason}") from error
+
+
+def serve(
+    site: Site, listener: socket.socket, cancel: Cancel, *, clock: Callable[[Cancel], None] | None = None
+) -> None:
+    """Answer until asked to stop, with the clock in a thread beside it; raises what the clock raised."""
+    config = uvicorn.Config(
+        site.gate(application(site)),
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=LARGEST_HEADERS,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_IDLE_CONNECTION,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+    )
+    beside = _Beside(clock, cancel) if clock is not None else None
+    try:
+        asyncio.run(_Server(config, site, cancel).serve(sockets=[listener]))
+    finally:
+        cancel.request("the server has ended")
+        if beside is not None:
+            beside.conclude()
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is asked to by the token: signals are heard where the program begins."""
+
+    def __init__(self, config: uvicorn.Config, site: Site, cancel: Cancel) -> None:
+        super().__init__(config)
+        self._site, self._cancel = site, cancel
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._cancel.is_requested:
+            self._site.live.close()
+            return True
+        return await super().on_tick(counter)
+
+
+class _Beside:
+    """The clock in a thread of its own; when it ends, so does the server."""
+
+    def __init__(self, clock: Callable[[Cancel], None], cancel: Cancel) -> None:
+        self._clock, self._cancel = clock, cancel
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="clock")
+        self._thread.start()
+
+    def conclude(self) -> None:
+        """Wait for its end; raises what ended it."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._clock(self._cancel)
+        except Exception as error:  # noqa: BLE001 - told where it is waited for
+            self._error = error
+        finally:
+            self._cancel.request("the clock has ended")
