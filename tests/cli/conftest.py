@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, cast
 
 import pytest
 
@@ -22,6 +23,7 @@ from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.cancel import Cancel
 from rebalancer.cli import answer
 from rebalancer.cli.session import Session
+from rebalancer.engine import Engine
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, LeftFile, ScheduleExecution
 from rebalancer.guards.options import GuardOptions
 from rebalancer.inventory.unit import Inventory, LeftAlone, Unit
@@ -117,6 +119,12 @@ class FakeEngine:
     has_fired_already: bool = False
     guards: list[GuardOptions] = field(default_factory=list)
     held: Exception | None = None  # what a guard says at once
+    root: Path = Path("/")
+    folders: Any = None
+    #: the real ones, over what the test put here
+    tell_cron: ClassVar = Engine.tell_cron
+    objections: ClassVar = Engine.objections
+    health: ClassVar = Engine.health
 
     def disks(self) -> Sequence[Disk]:
         self.while_reading()

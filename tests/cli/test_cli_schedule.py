@@ -19,6 +19,7 @@ from rebalancer.executions.verdict import Ending, Verdict
 from rebalancer.planning.selection import Selection
 from rebalancer.schedules.manager import ScheduleManager
 from rebalancer.schedules.schedule import Missed, Overlap, Schedule, Suspension
+from rebalancer.state import StateFolders
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Monday
 Ask = Callable[..., Any]
@@ -80,7 +81,8 @@ def engine(engine: Any, tmp_path: Path) -> Any:
     """Give the fake engine real schedules in a folder of the test, and a clock that stands still."""
     engine.schedules = ScheduleManager(tmp_path / "config")
     engine.cron, engine.index, engine.control = Cron(), Index(), Control(engine.schedules)
-    engine.clock = lambda: NOW
+    engine.clock, engine.root = lambda: NOW, tmp_path
+    engine.folders = StateFolders(config=tmp_path / "config", runtime_root=tmp_path / "runtime")
     return engine
 
 
