@@ -66,6 +66,10 @@ class StateFolders:
         return self.runtime / "requests"
 
     @property
+    def pauses(self) -> Path:
+        return self.runtime / "pauses"
+
+    @property
     def slots(self) -> Path:
         """Which slot of each schedule fired last."""
         return self.runtime / "slots"

@@ -134,3 +134,42 @@ def test_after_a_killed_supervisor_the_next_look_tells_the_truth(
     assert "was not running" in run_program("--cancel-execution", record["execution_id"], exit_code=0).stdout
     explained = run_program("execution", "explain", record["execution_id"], exit_code=0).stdout
     assert "its supervisor was killed" in explained
+
+
+def test_a_run_that_is_paused_by_hand_waits_until_it_may_go_on(
+    run_program: RunProgram, start_program: StartProgram, array: Path
+) -> None:
+    run = start_program("run", "--yes", *SLOWLY)
+    execution_id = running(run_program)["execution_id"]
+
+    run_program("execution", "pause", execution_id, "--reason", "movie night", exit_code=0)
+    wait_until(lambda: _last_event(run_program) == "paused")
+    moved = _bytes(array)
+    time.sleep(1)
+    still = _bytes(array)
+    told = run_program("--list-executions", exit_code=0).stdout
+    again = run_program("execution", "continue", execution_id, exit_code=0)
+    wait_until(lambda: _bytes(array) > still)
+    nothing = run_program("execution", "continue", execution_id, exit_code=0)
+    run_program("execution", "cancel", execution_id, exit_code=0)
+    ended = run_program("execution", "pause", execution_id, exit_code=4)
+    run_program("execution", "pause", "20260101T000000Z-manual-abcdef", exit_code=3)
+
+    assert moved == still
+    assert "movie night" in told
+    assert "goes on" in again.stdout
+    assert "was not paused by hand" in nothing.stdout
+    assert "has ended (cancelled)" in ended.stderr
+    assert run.wait(10) == 130
+    record = run_program("execution", "show", execution_id, "--json", exit_code=0).document
+    assert [event["what"] for event in record["timeline"]].count("went on") == 1
+    assert record["held_seconds"] > 1
+
+
+def _last_event(run_program: RunProgram) -> str:
+    (found,) = run_program("--list-executions", "--json", exit_code=0).document
+    return str(found["timeline"][-1]["what"])
+
+
+def _bytes(array: Path) -> int:
+    return sum(path.stat().st_blocks for path in (array / "disk2").rglob("*") if path.is_file())

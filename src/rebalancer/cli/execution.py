@@ -27,6 +27,7 @@ Examples:
   unraid-rebalancer execution history nightly --status failed --since 7d
   unraid-rebalancer execution explain 20261123T031500Z-nightly-4f2a1c
   unraid-rebalancer execution cancel 20261123T031500Z-nightly-4f2a1c --reason "movie night"
+  unraid-rebalancer execution pause 20261123T031500Z-nightly-4f2a1c
   unraid-rebalancer execution cleanup --days 60 --dry-run
 """
 DEFAULT_LIMIT, DEFAULT_DAYS = 50, 30
@@ -58,7 +59,7 @@ def _status(text: str, *, field: str) -> ExecutionStatus:
 @global_options
 @click.pass_context
 def command(context: click.Context) -> int | None:
-    """Look at executions, cancel them, clean up their records."""
+    """Look at executions, pause and cancel them, clean up their records."""
     if context.invoked_subcommand is not None:
         return None
     output.complain("no command was named")
@@ -191,6 +192,33 @@ def cancel(session: Session, *, execution_id: str | None, everything: bool, arra
         return _conclude(session, [verdict], document=verdict)
     verdicts = control.stop_with_the_array() if array_stop else control.cancel_all(reason=reason)
     return _conclude(session, verdicts, document=verdicts)
+
+
+@command.command("pause")
+@click.argument("execution_id", metavar="ID")
+@click.option("--reason", metavar="TEXT", default="", help="Why; whoever looks is told.")
+@global_options
+@click.pass_obj
+def pause(session: Session, *, execution_id: str, reason: str) -> None:
+    """Let an execution wait, within seconds, until `continue`; the time does not count as work."""
+    session.monitor().control.pause(execution_id, reason=reason)
+    if session.is_json:
+        output.print_json({"execution_id": execution_id, "paused": True})
+    elif session.shows:
+        output.say(f"{execution_id} pauses after the chunk it is in; go on with: execution continue {execution_id}")
+
+
+@command.command("continue")
+@click.argument("execution_id", metavar="ID")
+@global_options
+@click.pass_obj
+def go_on(session: Session, *, execution_id: str) -> None:
+    """Let an execution that was paused by hand go on; what guards hold, they go on holding."""
+    was_paused = session.monitor().control.go_on(execution_id)
+    if session.is_json:
+        output.print_json({"execution_id": execution_id, "paused": False, "was_paused": was_paused})
+    elif session.shows:
+        output.say(f"{execution_id} goes on" if was_paused else f"{execution_id} was not paused by hand")
 
 
 def _conclude(session: Session, verdicts: "Sequence[Verdict]", *, document: object) -> int:

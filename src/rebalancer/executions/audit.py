@@ -24,7 +24,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     at: float
     actor: str
-    action: str  # "cancel", "array stop", "suspend", "resume", "emergency stop", "hold" or "release"
+    action: str  # "cancel", "pause", "go on", "array stop", "suspend", "resume", "emergency stop", "hold" or "release"
     target: str  # the id of the execution or the schedule; empty when it concerns all of them
     reason: str
     result: str

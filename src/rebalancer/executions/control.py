@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from rebalancer import records
 from rebalancer.errors import DamagedRecordError, NotFoundError, RebalancerError, RefusedError
-from rebalancer.executions import audit
+from rebalancer.executions import audit, pausing
 from rebalancer.executions.active import Active
 from rebalancer.executions.array_stop import ARRAY_STOPS
 from rebalancer.executions.background import Background
@@ -91,6 +91,42 @@ class Control:
         verdicts = self._stop_all_of(None, self._request(StopAction.ARRAY_STOP, ARRAY_STOPS))
         self._note("array stop", "", ARRAY_STOPS, verdicts)
         return verdicts
+
+    def pause(self, execution_id: str, *, reason: str = "") -> ScheduleExecution:
+        """Let an execution wait after the chunk it is in, or before it begins, until `go_on`; returns it as it stood.
+
+        Its supervisor looks every two seconds. Raises NotFoundError, DamagedRecordError, and RefusedError for one that
+        has ended, that another program runs, or when the note cannot be written.
+        """
+        execution = self._listening(execution_id)
+        note = pausing.PauseNote(reason=reason, actor=self.actor, since=self.clock())
+        try:
+            pausing.pause(self.folders, execution_id, note)
+        except OSError as error:
+            raise RefusedError(f"the pause cannot be written: {(error.strerror or str(error)).lower()}") from error
+        self._note("pause", execution_id, reason, ())
+        return execution
+
+    def go_on(self, execution_id: str) -> bool:
+        """Let an execution that was paused by hand go on; returns whether it was. What guards hold, they go on holding.
+
+        Raises what `pause` raises.
+        """
+        self._listening(execution_id)
+        try:
+            was_paused = pausing.let_go(self.folders, execution_id)
+        except OSError as error:
+            raise RefusedError(f"the pause cannot be removed: {(error.strerror or str(error)).lower()}") from error
+        self._note("go on", execution_id, "", ())
+        return was_paused
+
+    def _listening(self, execution_id: str) -> ScheduleExecution:
+        execution = self._current.load(execution_id)
+        if execution.status.is_final:
+            raise RefusedError(f"{execution_id} has ended ({execution.status.value})")
+        if not execution.timeline:  # only our supervisors keep one
+            raise RefusedError(f"{execution_id} is run by another program, which cannot be paused")
+        return execution
 
     def suspend(self, schedule_id: str, *, reason: str = "", until: float | None = None) -> list[Verdict]:
         """Keep a schedule from firing and stop what runs of it, which ends as SUSPENDED with the reason.

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,7 @@ from msgspec import structs
 from rebalancer.array.disk import Disk
 from rebalancer.cancel import Cancel
 from rebalancer.errors import CancelledError, NotNowError, RebalancerError
-from rebalancer.executions import array_stop, live, request
+from rebalancer.executions import array_stop, live, pausing, request
 from rebalancer.executions.execution import DiskFill, ExecutionStatus, ScheduleExecution
 from rebalancer.executions.index import Index
 from rebalancer.executions.job import Job
@@ -107,7 +107,7 @@ class _Run:
 
     def _wait(self, stack: ExitStack) -> Sequence[int]:
         return wait_for_turn(
-            self.job,
+            replace(self.job, holds=lambda disks: [*self._by_hand(), *self.job.holds(disks)]),
             locks=self.runner.folders.locks,
             holder=f"execution {self.execution.execution_id}",
             stack=stack,
@@ -125,9 +125,12 @@ class _Run:
         self._tell_of_long_hold(holds, gives_up_after=self.job.max_wait)
 
     def _pauses(self, disks: Sequence[Disk]) -> Sequence[Hold]:
-        holds = self.job.pauses(disks)
+        holds = [*self._by_hand(), *self.job.pauses(disks)]
         self._tell_of_long_hold(holds, gives_up_after=None)
         return holds
+
+    def _by_hand(self) -> Sequence[Hold]:
+        return pausing.holds_of(self.runner.folders, self.execution.execution_id)
 
     def _tell_of_long_hold(self, holds: Sequence[Hold], *, gives_up_after: float | None) -> None:
         seconds = self.patience.lost_after(holds, now=time.monotonic())
@@ -234,6 +237,8 @@ class _Run:
                 self.execution = replace(self.execution, disks_after=_fill(self.job.measure()))
         self._save(outcome.status)
         request.forget(self.runner.folders, execution_id)
+        with suppress(OSError):
+            pausing.let_go(self.runner.folders, execution_id)
         self._progress_path.unlink(missing_ok=True)
         return self.execution
 
