@@ -12,7 +12,16 @@ losetup:util-linux mount:mount mergerfs:mergerfs fusermount3:fuse3
 rsync:rsync strace:strace
 setfattr:attr setfacl:acl setcap:libcap2-bin cron:cron
 nbdkit:nbdkit nbdfuse:libnbd-bin
+chromium:chromium npm:npm
 "
+browser="$(dirname "$0")/../tests/browser"
+
+# What the browser tests load into pages, from npm by its lock; again when the lock has changed.
+install_browser_parts() {
+    if command -v npm >/dev/null 2>&1 && [ "$browser/package-lock.json" -nt "$browser/node_modules/.package-lock.json" ]; then
+        npm ci --silent --prefix "$browser" </dev/null >/dev/null || echo "npm could not install what the browser tests need"
+    fi
+}
 
 if [ "${1:-}" = crash ]; then
     needed="$needed linux.uml:user-mode-linux dmsetup:dmsetup"
@@ -28,6 +37,7 @@ for pair in $needed; do
 done
 
 if [ -z "$missing_programs" ]; then
+    install_browser_parts
     exit 0
 fi
 
@@ -37,6 +47,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086  # a list of package names, to be split
     if apt-get update -qq </dev/null >/dev/null &&
         apt-get install -qq -y --no-install-recommends $missing_packages </dev/null >/dev/null; then
+        install_browser_parts
         exit 0
     fi
     echo "apt could not install them; the tests that need them cannot run" >&2

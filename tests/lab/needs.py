@@ -7,6 +7,7 @@ import ctypes
 import functools
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,9 @@ PACKAGES = {
     "getfattr": "attr", "setfacl": "acl", "getfacl": "acl", "setcap": "libcap2-bin", "getcap": "libcap2-bin", "cron": "cron",
     "crontab": "cron", "xfs_io": "xfsprogs", "setpriv": "util-linux", "nbdkit": "nbdkit",
     "nbdfuse": "libnbd-bin", "linux.uml": "user-mode-linux", "dmsetup": "dmsetup",
+    "chromium": "chromium", "npm": "npm",
 }  # fmt: skip
+AXE = Path(__file__).parents[1] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 _CLONE_NEWNS = 0x00020000
@@ -63,6 +66,12 @@ def lacking_pools() -> Lacking:
     if lacking := lacking_mounts() or lacking_tools("mergerfs"):
         return lacking
     return "" if os.path.exists("/dev/fuse") else "FUSE is not available here (/dev/fuse)"
+
+
+def lacking_browser() -> Lacking:
+    if lacking := lacking_tools("chromium"):
+        return lacking
+    return "" if AXE.exists() else "axe-core is not installed (npm ci --prefix tests/browser)"
 
 
 def demand(lacking: Lacking) -> None:

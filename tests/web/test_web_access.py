@@ -27,7 +27,9 @@ def test_a_stranger_sees_nothing_but_the_login(served: Dashboard) -> None:
     assert live.status_code == 303
     assert (api.status_code, api.headers["www-authenticate"]) == (401, 'Bearer realm="unraid-rebalancer"')
     assert health.status_code == 200
-    assert "nav" not in form.text
+    assert form.status_code == 200
+    assert 'name="password"' in form.text
+    assert "<nav" not in form.text
 
 
 def test_a_session_outlives_a_restart_of_the_server(served: Dashboard, state: Path) -> None:

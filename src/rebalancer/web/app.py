@@ -31,11 +31,17 @@ _STATUS: dict[type[RebalancerError], int] = {
 def application(site: Site) -> Litestar:
     """Return the dashboard of a site, without the gate that has to stand before it."""
     app = Litestar(
+        # in one router: litestar wraps a handler twice when it registers another one for the same path after it
         route_handlers=[
-            healthz,
-            *access.HANDLERS,
-            *keeping_up.HANDLERS,
-            *overview.HANDLERS,
+            Router(
+                path="/",
+                route_handlers=[
+                    healthz,
+                    *access.HANDLERS,
+                    *keeping_up.HANDLERS,
+                    *overview.HANDLERS,
+                ],
+            ),
             Router(path="/api/v1", route_handlers=[*api_overview.HANDLERS], security=[{"token": []}]),
         ],
         exception_handlers={
