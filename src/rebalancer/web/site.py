@@ -60,7 +60,7 @@ class Site:
         engine = open_engine()
         assets = Assets.load()
         overview = OverviewSource(open_engine, clock)
-        layout = Layout.of(assets, timezone=lambda: open_engine().timezone, clock=clock)
+        layout = Layout.of(assets, timezone=lambda: engine.timezone, clock=clock)
         return cls(
             open_engine=open_engine,
             folders=engine.folders,
