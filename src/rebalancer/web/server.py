@@ -23,11 +23,14 @@ def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens there; raises NotNowError when another program does, RefusedError when nobody may."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        listener = socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         kind = NotNowError if "in use" in reason else RefusedError
         raise kind(f"nothing can listen on {host}:{port}: {reason}") from error
+    # inherited by every connection (tcp(7)); asyncio sets it only where the socket names its protocol, as this one does not
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def serve(
