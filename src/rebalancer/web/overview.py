@@ -21,6 +21,7 @@ from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.selection import Selection
 from rebalancer.schedules.upcoming import upcoming
 from rebalancer.transfer.operation import Operation
+from rebalancer.web.sights import DiskSights, RecentExecutions
 
 LAST = 8  # executions
 NEXT = 8  # firings
@@ -94,9 +95,13 @@ class OverviewSource:
 
     open_engine: Callable[[], Engine]
     clock: Callable[[], float]  # seconds since 1970 (UTC)
+    _disks: DiskSights = field(default_factory=DiskSights)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _samples: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
     _operations: dict[str, Operation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._last = RecentExecutions(self.clock, LAST)
 
     def look(self) -> Overview:
         """Return how everything stands; what cannot be looked at is named among the problems."""
@@ -108,7 +113,7 @@ class OverviewSource:
             return _nothing(now, str(error))
         running = _or_nothing(problems, ScheduleMonitor.of(engine.folders).get_running_executions)
         self._forget_all_but({one.execution_id for one in running})
-        disks = _or_nothing(problems, engine.disks)
+        disks = _or_nothing(problems, lambda: self._disks.look(engine, is_busy=bool(running)))
         schedules = _or_nothing(problems, engine.schedules.list)
         problems += _or_nothing(problems, engine.schedules.damaged)
         firings = [
@@ -123,7 +128,7 @@ class OverviewSource:
             spread=max(used) - min(used) if used else 0.0,
             running=tuple(self._running(engine, one, now) for one in running),
             next=tuple(sorted(firings, key=lambda one: (one.at, one.schedule_id))[:NEXT]),
-            last=tuple(_or_nothing(problems, lambda: _last(engine))),
+            last=tuple(_or_nothing(problems, lambda: self._last.look(engine))),
             schedules=len(schedules),
             hold=hold_of(engine),
             problems=tuple(dict.fromkeys(problems)),
@@ -231,11 +236,6 @@ def hold_of(engine: Engine) -> HoldNote | None:
         return records.read(engine.folders.hold, HoldNote)
     except RebalancerError:
         return None
-
-
-def _last(engine: Engine) -> list[ScheduleExecution]:
-    found = engine.index.history(limit=LAST + 8)
-    return [execution for execution in found if execution.status.is_final][:LAST]
 
 
 def _live_of(engine: Engine, execution_id: str) -> Live | None:
