@@ -16,6 +16,10 @@ MOST_CONNECTIONS = 200
 class Connection(H11Protocol):
     """Closes itself when its other end holds it without using it."""
 
+    headers_within = HEADERS_WITHIN
+    read_within = READ_WITHIN
+    most = MOST_CONNECTIONS
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._waiting: asyncio.TimerHandle | None = None
@@ -47,7 +51,7 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._full is None:
-            self._full = self.loop.call_later(READ_WITHIN, self.transport.abort)
+            self._full = self.loop.call_later(self.read_within, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -81,14 +85,14 @@ class Connection(H11Protocol):
         """Close, of too many, the one that has waited longest: nobody keeps others out by connections that only wait."""
         all_of_ours = [one for one in self.connections if isinstance(one, Connection)]
         living = [one for one in all_of_ours if not one.transport.is_closing()]
-        if len(living) > MOST_CONNECTIONS:
+        if len(living) > self.most:
             waiting = [one for one in living if not one.is_answered]
             min(waiting, key=lambda one: one.idle_since, default=self).transport.abort()
 
     def _await_headers(self) -> None:
         """Begin to count, unless that goes on already: every drop would begin it anew."""
         if self._waiting is None:
-            self._waiting = self.loop.call_later(HEADERS_WITHIN, self.transport.abort)
+            self._waiting = self.loop.call_later(self.headers_within, self.transport.abort)
 
     def _headers_came(self) -> None:
         if self._waiting is not None:

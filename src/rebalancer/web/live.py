@@ -40,6 +40,9 @@ class Broadcaster:
     """Looks once a second, in a thread, while anybody listens; sends each listener the pieces that changed."""
 
     look: Callable[[], Pieces]
+    every: float = EVERY
+    heartbeat: float = HEARTBEAT
+    begun_within: float = _BEGUN_WITHIN
     _listeners: set[Listener] = field(default_factory=set)
     _shown: dict[str, str] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
@@ -56,7 +59,7 @@ class Broadcaster:
             raise RefusalError(503, "too many pages are being kept up to date; close some")
         listener = Listener(key)
         self._listeners.add(listener)
-        asyncio.get_running_loop().call_later(_BEGUN_WITHIN, self._leave_unbegun, listener)
+        asyncio.get_running_loop().call_later(self.begun_within, self._leave_unbegun, listener)
         return listener
 
     async def events(self, listener: Listener, *, until: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -73,7 +76,7 @@ class Broadcaster:
             yield b"retry: 2000\n\n"
             while not self._is_closing and not until():
                 try:
-                    await asyncio.wait_for(listener.news.wait(), HEARTBEAT)
+                    await asyncio.wait_for(listener.news.wait(), self.heartbeat)
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
@@ -104,7 +107,7 @@ class Broadcaster:
                     self._complain(found)
                 else:
                     self._show(found)
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(self.every)
         finally:
             self._task, self._shown = None, {}
 
