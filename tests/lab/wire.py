@@ -3,12 +3,13 @@
 import http.client
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 PATIENCE = 20.0  # seconds
 
-Headers = Iterable[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def request(
 ) -> bytes:
     """Return a request; without a Host when that is empty, with Content-Length when there is a body."""
     named = [("Host", host)] if host else []
-    sized = [("Content-Length", str(len(body)))] if body or method == "POST" else []
+    says_so = any(name in {"Content-Length", "Transfer-Encoding"} for name, _ in headers)
+    sized = [("Content-Length", str(len(body)))] if (body or method == "POST") and not says_so else []
     lines = [f"{method} {target} HTTP/{version}", *(f"{name}: {value}" for name, value in [*named, *headers, *sized])]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
@@ -64,10 +66,8 @@ def answer_of(connection: socket.socket, *, method: str = "GET") -> Answer:
 def ask(port: int, sent: bytes, *, source: str = "127.0.0.1", method: str = "GET") -> Answer:
     """Send bytes over a connection of their own and return the answer."""
     with connect(port, source=source) as connection:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the answer came before all was sent
             connection.sendall(sent)
-        except (BrokenPipeError, ConnectionResetError):  # the answer came before all was sent
-            pass
         return answer_of(connection, method=method)
 
 
