@@ -12,7 +12,7 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from lab import Running, run, start, wire
+from lab import Running, start, wire
 from lab.dashboard import Dashboard, csrf_of
 from lab.standing import standing
 from rebalancer.engine import Engine
