@@ -26,6 +26,7 @@ from rebalancer.schedules.slots import Slot
 from rebalancer.schedules.upcoming import upcoming
 from rebalancer.transfer.operation import Operation
 from rebalancer.web.measuring import MeasuredDisks
+from rebalancer.web.recent import RecentExecutions
 
 LAST = 8  # executions
 NEXT = 8  # firings
@@ -109,6 +110,9 @@ class OverviewSource:
     _planned: dict[str, Mapping[str, int]] = field(default_factory=dict)  # by operation
     _slots: dict[str, "_Slots"] = field(default_factory=dict)  # by schedule
 
+    def __post_init__(self) -> None:
+        self._last = RecentExecutions(self.clock, LAST)
+
     def look(self) -> Overview:
         """Return how everything stands; what cannot be looked at is named among the problems.
 
@@ -138,7 +142,7 @@ class OverviewSource:
             fullest=max(usable, key=lambda disk: disk.used_percent).name if len(usable) > 1 else "",
             running=tuple(self._running(one, lives[one.execution_id], now) for one in running),
             next=tuple(self._firings(schedules, now, engine.timezone, problems)),
-            last=tuple(_or_nothing(problems, lambda: _last(engine))),
+            last=tuple(_or_nothing(problems, lambda: self._last.look(engine))),
             schedules=len(schedules),
             hold=hold_of(engine),
             problems=tuple(dict.fromkeys(problems)),
@@ -310,11 +314,6 @@ def _spread(disks: Sequence[Disk]) -> float:
 def _average_percent(disks: Sequence[Disk]) -> float:
     size = sum(disk.size_bytes for disk in disks)
     return 100.0 * sum(disk.used_bytes for disk in disks) / size if size else 0.0
-
-
-def _last(engine: Engine) -> list[ScheduleExecution]:
-    found = engine.index.history(limit=LAST + 8)
-    return [execution for execution in found if execution.status.is_final][:LAST]
 
 
 def _live_of(engine: Engine, execution_id: str) -> Live | None:

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 
 from rebalancer.engine import Engine
+from rebalancer.errors import RebalancerError
 from rebalancer.executions.control import Control
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.schedules.command import ScheduleCommand
@@ -32,9 +33,13 @@ Page = Response[str]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Site:
-    """``open_engine`` reads the settings anew; ``clock`` returns seconds since 1970 (UTC)."""
+    """``open_engine`` reads the settings anew; ``clock`` returns seconds since 1970 (UTC).
+
+    ``engine`` has the settings of the start: for what needs none, also while the file is broken.
+    """
 
     open_engine: Callable[[], Engine]
+    engine: Engine
     folders: StateFolders
     clock: Callable[[], float]
     settings: ServeSettings
@@ -63,6 +68,7 @@ class Site:
         layout = Layout.of(assets, timezone=lambda: engine.timezone, clock=clock)
         return cls(
             open_engine=open_engine,
+            engine=engine,
             folders=engine.folders,
             clock=clock,
             settings=settings,
@@ -82,7 +88,16 @@ class Site:
 
     def control(self, caller: Caller) -> Control:
         """Return the controls in the name of who asks."""
-        return replace(self.open_engine().control, actor=caller.actor)
+        return replace(self.engine.control, actor=caller.actor)
+
+    def still_lets_in(self, caller: Caller) -> bool:
+        """Return whether who was let in before would be let in now."""
+        if caller.session is None:
+            return not self.settings.login
+        try:
+            return self.sessions.goes_on(caller.session, era=self.credentials.load().era)
+        except RebalancerError:
+            return False
 
     def gate(self, app: Any) -> Gate:
         """Return the application with the gate before it."""
