@@ -8,7 +8,7 @@ from litestar.params import Parameter
 from msgspec import Struct
 
 from rebalancer.executions import checking
-from rebalancer.executions.cleanup import Cleaned, clean_up
+from rebalancer.executions.cleanup import clean_up
 from rebalancer.executions.execution import ExecutionStatus, ScheduleExecution
 from rebalancer.executions.log import last_of
 from rebalancer.executions.statistics import Statistics, in_full
@@ -37,6 +37,19 @@ class Cleanup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_failed_days: int | None = None  # null: as long as the others
     keep_at_least: int = 0  # the newest of each schedule, whatever their age
     dry_run: bool = False  # say what would go; change nothing
+
+
+class SetAside(Struct, frozen=True, kw_only=True):
+    name: str  # of a file in the folder of the records
+    reason: str  # why it cannot be believed
+
+
+class CleanedUp(Struct, frozen=True, kw_only=True):
+    """What a cleanup did, or would do; ids of executions, and bytes of file content."""
+
+    removed: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    bytes_freed: int
 
 
 @get("/executions", tags=TAGS, responses=refusals(404), summary="What ran", sync_to_thread=True)
@@ -132,10 +145,10 @@ def go_on(request: Asking, execution_id: str) -> WentOn:
     summary="Remove old records",
     sync_to_thread=True,
 )
-def cleanup(request: Asking, data: Cleanup) -> Cleaned:
+def cleanup(request: Asking, data: Cleanup) -> CleanedUp:
     """Remove the records of executions that ended longer ago, set damaged ones aside; statistics keep their figures."""
     site = site_of(request)
-    return clean_up(
+    cleaned = clean_up(
         site.folders,
         days=data.days,
         keep_failed_days=data.days if data.keep_failed_days is None else data.keep_failed_days,
@@ -143,6 +156,8 @@ def cleanup(request: Asking, data: Cleanup) -> Cleaned:
         now=site.clock(),
         dry_run=data.dry_run,
     )
+    set_aside = tuple(SetAside(name=name, reason=reason) for name, reason in cleaned.set_aside)
+    return CleanedUp(removed=cleaned.removed, set_aside=set_aside, bytes_freed=cleaned.bytes_freed)
 
 
 @get(
