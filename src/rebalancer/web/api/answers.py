@@ -1,12 +1,13 @@
 """What every question of a program has in common: how its body is read, and how an error is told and documented."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import ValidationException
 from litestar.openapi import ResponseSpec
+from litestar.params import Parameter
 from msgspec import Struct
 
 from rebalancer.errors import UsageError
@@ -23,6 +24,10 @@ _SENTENCES = {
 }
 _ALWAYS = (400, 401, 403, 500)
 _CHANGING = (413, 415)
+
+
+ScheduleId = Annotated[str, Parameter(description="The id of a schedule.")]
+ExecutionId = Annotated[str, Parameter(description="The id of an execution.")]
 
 
 class Problem(Struct, frozen=True):

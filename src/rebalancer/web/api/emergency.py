@@ -1,6 +1,9 @@
 """``/api/v1/emergency-stop``: everything at once, and the hold that keeps it so."""
 
+from typing import Annotated
+
 from litestar import post
+from litestar.params import Body
 from msgspec import Struct
 
 from rebalancer.executions.verdict import Verdict
@@ -29,7 +32,7 @@ class Released(Struct, frozen=True, kw_only=True):
     summary="Stop everything",
     sync_to_thread=True,
 )
-def stop(request: Asking, data: Stopping | None = None) -> list[Verdict]:
+def stop(request: Asking, data: Annotated[Stopping | None, Body()] = None) -> list[Verdict]:
     """Stop all executions within 3 seconds, with a verdict for each; every file is complete on one of its disks."""
     reason = data.hold_reason if data is not None else None
     validation.check_text("hold_reason", reason or "")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.enums import MediaType
-from litestar.params import Parameter
+from litestar.params import Body, Parameter
 from msgspec import Struct
 
 from rebalancer.executions import checking
@@ -14,7 +14,7 @@ from rebalancer.executions.log import last_of
 from rebalancer.executions.statistics import Statistics, in_full
 from rebalancer.executions.verdict import Verdict
 from rebalancer.schedules import validation
-from rebalancer.web.api.answers import refusals
+from rebalancer.web.api.answers import ExecutionId, ScheduleId, refusals
 from rebalancer.web.site import Asking, caller_of, site_of
 
 MOST = 1000  # executions in one answer
@@ -77,7 +77,7 @@ def running(request: Asking) -> list[ScheduleExecution]:
 
 
 @get("/executions/{execution_id:str}", tags=TAGS, responses=refusals(404), summary="An execution", sync_to_thread=True)
-def show(request: Asking, execution_id: str) -> ScheduleExecution:
+def show(request: Asking, execution_id: ExecutionId) -> ScheduleExecution:
     """One execution as it stands now: how it ended, what it moved, what stayed and why."""
     return site_of(request).monitor.get_execution(execution_id)
 
@@ -90,7 +90,7 @@ def show(request: Asking, execution_id: str) -> ScheduleExecution:
     summary="The log of an execution",
     sync_to_thread=True,
 )
-def log(request: Asking, execution_id: str) -> str:
+def log(request: Asking, execution_id: ExecutionId) -> str:
     """The last 64 KiB of its log; 404 when it is gone, as after a reboot."""
     site = site_of(request)
     site.monitor.get_execution(execution_id)
@@ -105,7 +105,7 @@ def log(request: Asking, execution_id: str) -> str:
     summary="Cancel an execution",
     sync_to_thread=True,
 )
-def cancel(request: Asking, execution_id: str, data: Why | None = None) -> Verdict:
+def cancel(request: Asking, execution_id: ExecutionId, data: Annotated[Why | None, Body()] = None) -> Verdict:
     """Stop one execution; what was moved stays moved. The verdict says what came of it, also when it had ended."""
     control = site_of(request).control(caller_of(request))
     return control.cancel(execution_id, reason=_reason(data))
@@ -119,7 +119,7 @@ def cancel(request: Asking, execution_id: str, data: Why | None = None) -> Verdi
     summary="Pause an execution",
     sync_to_thread=True,
 )
-def pause(request: Asking, execution_id: str, data: Why | None = None) -> ScheduleExecution:
+def pause(request: Asking, execution_id: ExecutionId, data: Annotated[Why | None, Body()] = None) -> ScheduleExecution:
     """Let it wait after the chunk it is in until it may go on; returns it as it stood. 403 when it has ended."""
     return site_of(request).control(caller_of(request)).pause(execution_id, reason=_reason(data))
 
@@ -132,7 +132,7 @@ def pause(request: Asking, execution_id: str, data: Why | None = None) -> Schedu
     summary="Let a paused execution go on",
     sync_to_thread=True,
 )
-def go_on(request: Asking, execution_id: str) -> WentOn:
+def go_on(request: Asking, execution_id: ExecutionId) -> WentOn:
     """Let it go on; what guards hold, they go on holding. 403 when it has ended."""
     return WentOn(was_paused=site_of(request).control(caller_of(request)).go_on(execution_id))
 
@@ -145,7 +145,7 @@ def go_on(request: Asking, execution_id: str) -> WentOn:
     summary="Remove old records",
     sync_to_thread=True,
 )
-def cleanup(request: Asking, data: Cleanup) -> CleanedUp:
+def cleanup(request: Asking, data: Annotated[Cleanup, Body()]) -> CleanedUp:
     """Remove the records of executions that ended longer ago, set damaged ones aside; statistics keep their figures."""
     site = site_of(request)
     cleaned = clean_up(
@@ -167,7 +167,7 @@ def cleanup(request: Asking, data: Cleanup) -> CleanedUp:
     summary="What a schedule's executions amount to",
     sync_to_thread=True,
 )
-def statistics(request: Asking, schedule_id: str) -> Statistics:
+def statistics(request: Asking, schedule_id: ScheduleId) -> Statistics:
     """Figures over all its executions, also those whose records were cleaned up."""
     monitor = site_of(request).monitor
     monitor.demand_schedule(schedule_id)

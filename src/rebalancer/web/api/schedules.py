@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Response, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import Body, Parameter
 from msgspec import Struct, structs
 
 from rebalancer.engine import Engine
@@ -15,7 +15,7 @@ from rebalancer.schedules.document import ScheduleDocument, document
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.templates import template
 from rebalancer.schedules.upcoming import upcoming
-from rebalancer.web.api.answers import refusals
+from rebalancer.web.api.answers import ScheduleId, refusals
 from rebalancer.web.api.wanted import NewSchedule, WantedSchedule
 from rebalancer.web.overview import Firing
 from rebalancer.web.site import Asking, Site, site_of
@@ -51,7 +51,7 @@ def list_schedules(request: Asking) -> list[ScheduleDocument]:
 
 
 @post("/schedules", tags=TAGS, responses=refusals(409, changes=True), summary="Make a schedule", sync_to_thread=True)
-def create(request: Asking, data: NewSchedule) -> Response[SavedSchedule]:
+def create(request: Asking, data: Annotated[NewSchedule, Body()]) -> Response[SavedSchedule]:
     """Save a new schedule and tell cron; 409 when its id is taken."""
     site = site_of(request)
     engine = site.open_engine()
@@ -69,7 +69,7 @@ def health(request: Asking) -> list[ScheduleHealth]:
 
 
 @get("/schedules/{schedule_id:str}", tags=TAGS, responses=refusals(404), summary="A schedule", sync_to_thread=True)
-def show(request: Asking, schedule_id: str) -> ScheduleDocument:
+def show(request: Asking, schedule_id: ScheduleId) -> ScheduleDocument:
     """Every field of one schedule, its state and its next three slots."""
     site = site_of(request)
     engine = site.open_engine()
@@ -83,7 +83,7 @@ def show(request: Asking, schedule_id: str) -> ScheduleDocument:
     summary="Change a schedule",
     sync_to_thread=True,
 )
-def change(request: Asking, schedule_id: str, data: WantedSchedule) -> SavedSchedule:
+def change(request: Asking, schedule_id: ScheduleId, data: Annotated[WantedSchedule, Body()]) -> SavedSchedule:
     """Change the fields that are named, those of selection and guards one by one; cron is told."""
     site = site_of(request)
     engine = site.open_engine()
@@ -99,7 +99,7 @@ def change(request: Asking, schedule_id: str, data: WantedSchedule) -> SavedSche
     summary="Remove a schedule",
     sync_to_thread=True,
 )
-def remove(request: Asking, schedule_id: str) -> Deleted:
+def remove(request: Asking, schedule_id: ScheduleId) -> Deleted:
     """Remove a schedule; what runs of it goes on, and the records of its executions stay."""
     engine = site_of(request).open_engine()
     engine.schedules.delete(schedule_id)
@@ -115,7 +115,7 @@ def remove(request: Asking, schedule_id: str) -> Deleted:
 )
 def next_firings(
     request: Asking,
-    schedule_id: str,
+    schedule_id: ScheduleId,
     count: Annotated[int, Parameter(ge=1, le=MOST_FIRINGS, description="How many firings.")] = 5,
 ) -> list[Firing]:
     """The next firings as the schedule stands now: none while it is disabled or suspended for good."""

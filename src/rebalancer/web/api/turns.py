@@ -1,13 +1,16 @@
 """``/api/v1/schedules/{id}/run`` and beside it: a schedule's turn, its rest, and whether it fires at all."""
 
+from typing import Annotated
+
 from litestar import Response, post
 from litestar.openapi import ResponseSpec
+from litestar.params import Body
 from msgspec import Struct, structs
 
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.verdict import Verdict
 from rebalancer.schedules import validation
-from rebalancer.web.api.answers import refusals
+from rebalancer.web.api.answers import ScheduleId, refusals
 from rebalancer.web.api.schedules import TAGS, ControlledSchedule, SavedSchedule, conclude
 from rebalancer.web.site import Asking, caller_of, site_of
 
@@ -31,7 +34,7 @@ class Suspending(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     summary="Run a schedule now",
     sync_to_thread=True,
 )
-def run(request: Asking, schedule_id: str) -> Response[ScheduleExecution | None]:
+def run(request: Asking, schedule_id: ScheduleId) -> Response[ScheduleExecution | None]:
     """Start an execution and return it; 409 when the schedule runs already."""
     site = site_of(request)
     site.open_engine().schedules.get(schedule_id)
@@ -47,7 +50,9 @@ def run(request: Asking, schedule_id: str) -> Response[ScheduleExecution | None]
     summary="Let a schedule rest",
     sync_to_thread=True,
 )
-def suspend(request: Asking, schedule_id: str, data: Suspending | None = None) -> ControlledSchedule:
+def suspend(
+    request: Asking, schedule_id: ScheduleId, data: Annotated[Suspending | None, Body()] = None
+) -> ControlledSchedule:
     """Stop what it runs now and keep it from firing until it is resumed, or until a time to come."""
     wanted = data or Suspending()
     validation.check_text("reason", wanted.reason)
@@ -64,7 +69,7 @@ def suspend(request: Asking, schedule_id: str, data: Suspending | None = None) -
     summary="End a schedule's rest",
     sync_to_thread=True,
 )
-def resume(request: Asking, schedule_id: str) -> ControlledSchedule:
+def resume(request: Asking, schedule_id: ScheduleId) -> ControlledSchedule:
     """Let it fire again; nothing happens when it was not suspended."""
     site_of(request).control(caller_of(request)).resume(schedule_id)
     return _controlled(request, schedule_id, [], "the schedule is resumed")
@@ -78,7 +83,7 @@ def resume(request: Asking, schedule_id: str) -> ControlledSchedule:
     summary="Let a schedule fire",
     sync_to_thread=True,
 )
-def enable(request: Asking, schedule_id: str) -> SavedSchedule:
+def enable(request: Asking, schedule_id: ScheduleId) -> SavedSchedule:
     """Let it fire; the same again only tells cron again."""
     return _set_enabled(request, schedule_id, enabled=True)
 
@@ -91,19 +96,19 @@ def enable(request: Asking, schedule_id: str) -> SavedSchedule:
     summary="Keep a schedule without firing it",
     sync_to_thread=True,
 )
-def disable(request: Asking, schedule_id: str) -> SavedSchedule:
+def disable(request: Asking, schedule_id: ScheduleId) -> SavedSchedule:
     """Keep it without firing it; what runs goes on, and it can still be run by hand."""
     return _set_enabled(request, schedule_id, enabled=False)
 
 
-def _set_enabled(request: Asking, schedule_id: str, *, enabled: bool) -> SavedSchedule:
+def _set_enabled(request: Asking, schedule_id: ScheduleId, *, enabled: bool) -> SavedSchedule:
     site = site_of(request)
     engine = site.open_engine()
     schedule = engine.schedules.set_enabled(schedule_id, enabled=enabled, now=site.clock())
     return conclude(site, engine, schedule, "the schedule is saved")
 
 
-def _controlled(request: Asking, schedule_id: str, verdicts: list[Verdict], done: str) -> ControlledSchedule:
+def _controlled(request: Asking, schedule_id: ScheduleId, verdicts: list[Verdict], done: str) -> ControlledSchedule:
     site = site_of(request)
     engine = site.open_engine()
     saved = conclude(site, engine, engine.schedules.get(schedule_id), done)
