@@ -12,6 +12,7 @@ losetup:util-linux mount:mount mergerfs:mergerfs fusermount3:fuse3
 rsync:rsync strace:strace
 setfattr:attr setfacl:acl setcap:libcap2-bin cron:cron
 nbdkit:nbdkit nbdfuse:libnbd-bin
+prometheus:prometheus
 "
 
 if [ "${1:-}" = crash ]; then

@@ -18,6 +18,7 @@ PACKAGES = {
     "getfattr": "attr", "setfacl": "acl", "getfacl": "acl", "setcap": "libcap2-bin", "getcap": "libcap2-bin", "cron": "cron",
     "crontab": "cron", "xfs_io": "xfsprogs", "setpriv": "util-linux", "nbdkit": "nbdkit",
     "nbdfuse": "libnbd-bin", "linux.uml": "user-mode-linux", "dmsetup": "dmsetup",
+    "prometheus": "prometheus", "promtool": "prometheus",
 }  # fmt: skip
 PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
