@@ -13,8 +13,9 @@ from rebalancer import names
 from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, RebalancerError, RefusedError, UsageError
 from rebalancer.version import VERSION
 from rebalancer.web.api import overview as api_overview
+from rebalancer.web.api import plans as api_plans
 from rebalancer.web.health import healthz
-from rebalancer.web.pages import access, keeping_up, overview
+from rebalancer.web.pages import access, keeping_up, overview, plan
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -40,9 +41,12 @@ def application(site: Site) -> Litestar:
                     *access.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *plan.HANDLERS,
                 ],
             ),
-            Router(path="/api/v1", route_handlers=[*api_overview.HANDLERS], security=[{"token": []}]),
+            Router(
+                path="/api/v1", route_handlers=[*api_overview.HANDLERS, *api_plans.HANDLERS], security=[{"token": []}]
+            ),
         ],
         exception_handlers={
             RefusalError: _refused,
