@@ -46,6 +46,7 @@ TYPED = (
 )  # fmt: skip
 OF_A_RUN = ("max_runtime", "bandwidth_limit", "moves_at_once", "verify")
 RARE = frozenset({"target_percent", "tolerance", "unit_depth", "min_unit_size", "max_unit_size", "min_age", "exclude"})
+_NEEDS = {Strategy.EVACUATE: "from_disks", Strategy.GATHER: "paths"}
 _SECONDS = frozenset({"min_age", "max_runtime"})
 _SIZES = frozenset({"min_unit_size", "max_unit_size", "max_bytes", "bandwidth_limit"})
 _UNITS = {
@@ -112,7 +113,7 @@ def _read(fields: Mapping[str, Sequence[str]], *, names: Sequence[str]) -> tuple
     for name, values in typed.items():
         _take(name, values, found, problems)
     selection = _together(found, problems)
-    return Form(typed, problems), None if problems else selection
+    return Form(typed, problems), selection
 
 
 def _values(name: str, sent: Sequence[str]) -> tuple[str, ...]:
@@ -138,26 +139,28 @@ def _take(name: str, values: Sequence[str], found: dict[str, Any], problems: dic
 
 
 def _together(found: dict[str, Any], problems: dict[str, str]) -> Selection | None:
-    """Return the selection of what was found; what contradicts each other is noted, all of it, and gives None."""
+    """Return the selection of what was found; everything that contradicts each other is noted, and gives None."""
     given = dict(found)
     while True:
         try:
-            return selection_of(given)
+            selection = selection_of(given)
         except UsageError as error:
-            option, sentence = _spoken(str(error))
-        is_known = option in problems or (option == "strategy" and bool(problems))  # what it misses may be among them
-        if not is_known:
-            problems[option] = sentence
-        if option == "strategy" or option not in given:
-            return None
-        del given[option]
+            name, sentence = _spoken(str(error))
+        else:
+            return None if problems else selection
+        if name == "strategy":  # it misses a field; the rest is judged as if another strategy had been chosen
+            problems.setdefault(_NEEDS[given["strategy"]], sentence)
+            given = {one: value for one, value in given.items() if one not in {"paths", "target_percent"}}
+            given["strategy"] = Strategy.EVEN
+        else:
+            problems[name] = sentence
+            del given[name]
 
 
 def _spoken(sentence: str) -> tuple[str, str]:
     """Return which field a sentence of the command line is about, and the sentence with the names of the fields."""
     option, _, rest = sentence.partition(": ")
-    name = _FIELD_OF.get(option.removeprefix("--").partition(" ")[0], "strategy")
-    return name, _OPTION.sub(_in_words, rest)
+    return _FIELD_OF[option.removeprefix("--").partition(" ")[0]], _OPTION.sub(_in_words, rest)
 
 
 def _in_words(match: re.Match[str]) -> str:
