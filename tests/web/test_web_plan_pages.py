@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from html import unescape
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from lab import RunProgram
 from lab.dashboard import Dashboard
+from rebalancer import records
+from rebalancer.executions.process import TOKEN, identity_of
 
 _PATIENCE = 30.0  # seconds
 HOSTILE = "<script>alert(1)</script>\n\x1b[31m'\"&"
@@ -201,6 +204,24 @@ def test_a_plan_is_cancelled_from_its_page(person: httpx.Client, state: Path) ->
     assert f"that plan is being made already: {plan_id}" in text(second)
     assert cancelled.headers["location"] == path
     assert "cancelled by dashboard (127.0.0.1) before it was made" in text(page)
+
+
+def test_the_page_of_a_plan_in_the_making_names_the_disks_being_read(
+    person: httpx.Client, disks: list[Path], state: Path
+) -> None:
+    path = planned(person).url.path
+    plan_id = path.rpartition("/")[2]
+    files(state, f"{plan_id}.json").unlink()
+    file, token = files(state, f"{plan_id}.asked.json"), "0" * 32
+    with subprocess.Popen(["sleep", "600"], cwd=disks[1], env={TOKEN: token, "PATH": os.defpath}) as reader:
+        try:
+            process = records.to_builtins(identity_of(reader.pid, token))
+            file.write_text(json.dumps({**json.loads(file.read_text()), "process": process}))
+            page = person.get(path)
+        finally:
+            reader.kill()
+
+    assert "Being read now: disk2 This page loads" in text(page)
 
 
 def test_nothing_to_move_is_said_plainly_and_cannot_be_run(person: httpx.Client, disks: list[Path]) -> None:

@@ -7,7 +7,7 @@ once it is made. There is no other state, so that every look tells the truth.
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,9 +18,11 @@ import msgspec
 from msgspec import Struct, structs
 
 from rebalancer import records
+from rebalancer.array.disk import Disk
 from rebalancer.errors import NotFoundError, NotNowError, RebalancerError, RefusedError, UsageError
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
 from rebalancer.executions.process import is_alive
+from rebalancer.executions.process_table import open_files
 from rebalancer.executions.starting import ask_to_stop
 from rebalancer.planning.document import check_plan
 from rebalancer.planning.plan import Plan, PlannedDisk
@@ -164,6 +166,17 @@ class Plans:
         if not file.is_file():
             raise NotFoundError(f"{plan_id}: there is no plan yet, or none was made")
         return file
+
+    def reading(self, plan_id: str, disks: Iterable[Disk]) -> tuple[str, ...]:
+        """Return the names of the disks that the process of a plan has open now; none of them is asked for that.
+
+        Raises NotFoundError.
+        """
+        process = self._asked(plan_id).process
+        if process is None or not is_alive(process):
+            return ()
+        files = open_files(process.pid)
+        return tuple(disk.name for disk in disks if any(f"{file}/".startswith(f"{disk.path}/") for file in files))
 
     def cancel(self, plan_id: str, *, actor: str) -> PlanJob:
         """Ask the process that makes a plan to stop; nothing happens when it has ended.

@@ -7,7 +7,7 @@ from litestar import Response, delete, get, post
 from litestar.openapi import ResponseSpec
 from msgspec import Meta, Struct
 
-from rebalancer.errors import RefusedError
+from rebalancer.errors import NotNowError
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.planning.plan import Plan
 from rebalancer.planning.selection import MOST_MOVES_AT_ONCE, Selection, Strategy, Verification
@@ -148,7 +148,7 @@ def run(request: Asking, plan_id: str, data: PlanLimits) -> Response[ScheduleExe
     )
     execution = site_of(request).plans.run(plan_id, limits)
     if execution is None:
-        raise RefusedError("it was started and has no record yet; GET /api/v1/overview shows it when it has")
+        raise NotNowError("it was started and has no record yet; GET /api/v1/overview shows it when it has")
     return Response(execution, headers={"location": f"/api/v1/executions/{execution.execution_id}"})
 
 

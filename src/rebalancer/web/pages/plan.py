@@ -1,7 +1,7 @@
 """The plan pages: choose what should move, see the plan, carry it out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -64,10 +64,7 @@ def show(request: Asking, plan_id: str) -> Response[Any]:
     job = plans.get(plan_id)
     if job.state is PlanState.DONE:
         return _plan_page(request, job)
-    answer = page(request, "plan_making.html", job=job, **_asked(job))
-    if job.state is PlanState.RUNNING:
-        answer.headers["refresh"] = _LOOKS_AGAIN
-    return answer
+    return _making_page(request, job)
 
 
 @get("/plan/{plan_id:str}/run", include_in_schema=False, sync_to_thread=True)
@@ -136,6 +133,18 @@ def _form_page(request: Asking, form: Form, *, status: int = 200, problem: str =
         disks=_choices(site, form),
         jobs=site.plans.kept(),
     )
+
+
+def _making_page(request: Asking, job: PlanJob) -> Page:
+    """Show a plan that is not there: how far it is, or why there is none."""
+    site = site_of(request)
+    is_running = job.state is PlanState.RUNNING
+    disks = replace(site.open_engine(), named_disks=job.disks).disks() if is_running else ()
+    reading = site.plans.reading(job.plan_id, disks)
+    answer = page(request, "plan_making.html", job=job, reading=reading, **_asked(job))
+    if is_running:
+        answer.headers["refresh"] = _LOOKS_AGAIN
+    return answer
 
 
 def _plan_page(request: Asking, job: PlanJob) -> Page:
