@@ -18,7 +18,7 @@ from lab import RunProgram
 from lab.dashboard import Dashboard, dashboard
 from rebalancer import records
 from rebalancer.executions.process import boot_id, identity_of
-from rebalancer.web.plans import MOST_KEPT
+from rebalancer.web.plans import LARGEST_SHOWN, MOST_KEPT
 
 _PATIENCE = 30.0  # seconds
 
@@ -119,7 +119,7 @@ def test_a_plan_is_made_read_carried_out_and_forgotten(
     assert execution.status_code == 201
     assert (shown["status"], shown["files_moved"]) == ("completed", 3)
     assert [len(list((disk / "films").iterdir())) for disk in disks] == [3, 3]
-    assert removed.status_code == 204
+    assert removed.json() == {"plan_id": plan_id}
     assert program.get(f"/api/v1/plans/{plan_id}").status_code == 404
     assert program.get("/api/v1/plans").json() == []
 
@@ -307,6 +307,21 @@ def test_a_plan_that_the_program_would_not_carry_out_is_not_shown(program: httpx
     assert "does not stay inside the disk" in answer.json()["error"]
 
 
+def test_a_plan_that_is_too_large_to_be_shown_can_be_carried_out_all_the_same(
+    program: httpx.Client, state: Path
+) -> None:
+    plan_id = made(program)
+    file = folder_of(state) / f"{plan_id}.json"
+    with file.open("ab") as larger:
+        larger.truncate(LARGEST_SHOWN + 1)
+
+    answer = program.get(f"/api/v1/plans/{plan_id}")
+
+    assert answer.status_code == 403
+    assert answer.json()["error"] == f"the plan is too large to be shown; carry it out with: run --plan {file}"
+    assert [job["state"] for job in program.get("/api/v1/plans").json()] == ["done"]
+
+
 def test_the_plan_of_a_schedule_is_made_with_its_selection_and_disks(
     program: httpx.Client, disks: list[Path], run_program: RunProgram
 ) -> None:
@@ -326,6 +341,19 @@ def test_the_plan_of_a_schedule_is_made_with_its_selection_and_disks(
 def test_the_document_for_programs_knows_plans(program: httpx.Client) -> None:
     paths = program.get("/api/v1/openapi/openapi.json").json()["paths"]
 
-    begin = paths["/api/v1/plans"]["post"]
-    assert set(begin["responses"]) == {"202", "400", "401", "403", "409", "413", "415", "500"}
-    assert set(paths["/api/v1/plans/{plan_id}/run"]["post"]["responses"]) >= {"201", "404", "409"}
+    described = {
+        (method, path): set(operation["responses"])
+        for path, item in paths.items()
+        if path.startswith("/api/v1/plans")
+        for method, operation in item.items()
+    }
+    always, changing = {"400", "401", "403", "500"}, {"400", "401", "403", "413", "415", "500"}
+    assert described == {
+        ("get", "/api/v1/plans"): {"200"} | always,
+        ("post", "/api/v1/plans"): {"202", "409"} | changing,
+        ("post", "/api/v1/plans/schedules/{schedule_id}"): {"202", "404", "409"} | changing,
+        ("get", "/api/v1/plans/{plan_id}"): {"200", "404"} | always,
+        ("delete", "/api/v1/plans/{plan_id}"): {"200", "404", "409"} | changing,
+        ("post", "/api/v1/plans/{plan_id}/run"): {"201", "404", "409"} | changing,
+        ("post", "/api/v1/plans/{plan_id}/cancel"): {"200", "404"} | changing,
+    }

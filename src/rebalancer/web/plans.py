@@ -34,7 +34,7 @@ from rebalancer.web.starts import Starts, said_last
 
 MOST_KEPT = 20
 MOST_AT_ONCE = 3
-LARGEST_SHOWN = 2**28  # bytes; the web process reads no larger plan into its memory
+LARGEST_SHOWN = 2**26  # bytes, some 500,000 moves; the web process reads no larger plan into its memory
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}", re.ASCII)
 _PLAN, _ASKED, _SAID, _RUN = ".json", ".asked.json", ".log", ".run.log"
 _WITHOUT_A_WORD = "its process ended without a word: it was killed, or the machine was restarted"

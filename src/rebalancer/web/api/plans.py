@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Response, delete, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import Body, Parameter
 from msgspec import Meta, Struct
 
 from rebalancer.errors import NotNowError
@@ -31,6 +32,8 @@ Bytes = Annotated[int, Meta(ge=1, lt=10**15, description="Bytes.")]
 Seconds = Annotated[int, Meta(ge=1, lt=10**9, description="Seconds.")]
 Rate = Annotated[int, Meta(ge=1, lt=10**15, description="Bytes per second, of all moves together.")]
 AtOnce = Annotated[int, Meta(ge=1, le=MOST_MOVES_AT_ONCE, description="Moves on different disks.")]
+PlanId = Annotated[str, Parameter(description="The id of a plan.")]
+ScheduleId = Annotated[str, Parameter(description="The id of a schedule.")]
 Percent = Annotated[float, Meta(ge=1, le=100)]
 
 
@@ -79,7 +82,14 @@ class PlanAnswer(Struct, frozen=True, kw_only=True):
     plan: Plan | None
 
 
+class RemovedPlan(Struct, frozen=True, kw_only=True):
+    """A plan that is forgotten."""
+
+    plan_id: str
+
+
 def _refusals(*more: int, has_body: bool = False) -> Mapping[int, ResponseSpec]:
+    """Return what else may be answered, for the document of the interface."""
     statuses = sorted({400, 401, 403, 500, *more, *((413, 415) if has_body else ())})
     return {
         status: ResponseSpec(PlanRefusal, generate_examples=False, description=_SENTENCES[status])
@@ -101,7 +111,7 @@ def list_plans(request: Asking) -> list[PlanJob]:
     summary="Have a plan made",
     sync_to_thread=True,
 )
-def begin(request: Asking, data: PlanWish) -> Response[PlanJob]:
+def begin(request: Asking, data: Annotated[PlanWish, Body()]) -> Response[PlanJob]:
     """Scan the disks and plan, in a process of its own; nothing on the disks is changed. Ask for the plan by its id."""
     selection, disks = _selection_of(data), [SELECTION["from_disks"](disk, field="disks") for disk in data.disks]
     return _accepted(site_of(request).plans.begin(selection, actor=caller_of(request).actor, disks=disks))
@@ -111,11 +121,11 @@ def begin(request: Asking, data: PlanWish) -> Response[PlanJob]:
     "/plans/schedules/{schedule_id:str}",
     tags=TAGS,
     status_code=202,
-    responses=_refusals(404, 409),
+    responses=_refusals(404, 409, has_body=True),
     summary="Have the plan of a schedule made",
     sync_to_thread=True,
 )
-def begin_for_schedule(request: Asking, schedule_id: str) -> Response[PlanJob]:
+def begin_for_schedule(request: Asking, schedule_id: ScheduleId) -> Response[PlanJob]:
     """Make the plan that a schedule would carry out if it fired now."""
     site = site_of(request)
     schedule = site.open_engine().schedules.get(schedule_id)
@@ -123,7 +133,7 @@ def begin_for_schedule(request: Asking, schedule_id: str) -> Response[PlanJob]:
 
 
 @get("/plans/{plan_id:str}", tags=TAGS, responses=_refusals(404), summary="One plan", sync_to_thread=True)
-def show(request: Asking, plan_id: str) -> PlanAnswer:
+def show(request: Asking, plan_id: PlanId) -> PlanAnswer:
     """Return how a plan stands, and the plan when it is done."""
     plans = site_of(request).plans
     job = plans.get(plan_id)
@@ -138,7 +148,7 @@ def show(request: Asking, plan_id: str) -> PlanAnswer:
     summary="Carry a plan out",
     sync_to_thread=True,
 )
-def run(request: Asking, plan_id: str, data: PlanLimits) -> Response[ScheduleExecution]:
+def run(request: Asking, plan_id: PlanId, data: Annotated[PlanLimits, Body()]) -> Response[ScheduleExecution]:
     """Begin to move, recorded as an execution; everything is checked again first."""
     limits = Selection(
         max_runtime=data.max_runtime,
@@ -156,19 +166,27 @@ def run(request: Asking, plan_id: str, data: PlanLimits) -> Response[ScheduleExe
     "/plans/{plan_id:str}/cancel",
     tags=TAGS,
     status_code=200,
-    responses=_refusals(404),
+    responses=_refusals(404, has_body=True),
     summary="Stop making a plan",
     sync_to_thread=True,
 )
-def cancel(request: Asking, plan_id: str) -> PlanJob:
+def cancel(request: Asking, plan_id: PlanId) -> PlanJob:
     """Ask the process that makes a plan to stop; nothing happens when it has ended. What runs goes on."""
     return site_of(request).plans.cancel(plan_id, actor=caller_of(request).actor)
 
 
-@delete("/plans/{plan_id:str}", tags=TAGS, responses=_refusals(404, 409), summary="Forget a plan", sync_to_thread=True)
-def remove(request: Asking, plan_id: str) -> None:
+@delete(
+    "/plans/{plan_id:str}",
+    tags=TAGS,
+    status_code=200,
+    responses=_refusals(404, 409, has_body=True),
+    summary="Forget a plan",
+    sync_to_thread=True,
+)
+def remove(request: Asking, plan_id: PlanId) -> RemovedPlan:
     """Remove a plan that is not being made; what carries it out goes on."""
     site_of(request).plans.remove(plan_id)
+    return RemovedPlan(plan_id=plan_id)
 
 
 def _selection_of(wish: PlanWish) -> Selection:
