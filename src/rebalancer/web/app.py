@@ -24,10 +24,11 @@ from rebalancer.version import VERSION
 from rebalancer.web.api import answers, emergency, turns
 from rebalancer.web.api import executions as api_executions
 from rebalancer.web.api import overview as api_overview
+from rebalancer.web.api import plans as api_plans
 from rebalancer.web.api import schedules as api_schedules
 from rebalancer.web.health import healthz
 from rebalancer.web.metrics import Metrics, metrics
-from rebalancer.web.pages import access, controls, keeping_up, overview
+from rebalancer.web.pages import access, controls, keeping_up, overview, plan
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -69,6 +70,7 @@ def application(site: Site) -> Litestar:
                     *controls.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *plan.HANDLERS,
                 ],
             ),
             Router(
@@ -78,6 +80,7 @@ def application(site: Site) -> Litestar:
                     *api_schedules.HANDLERS,
                     *turns.HANDLERS,
                     *api_executions.HANDLERS,
+                    *api_plans.HANDLERS,
                     *emergency.HANDLERS,
                 ],
                 security=[{"token": []}],

@@ -24,6 +24,7 @@ from rebalancer.web.hosts import Hosts
 from rebalancer.web.live import Broadcaster
 from rebalancer.web.overview import OverviewSource
 from rebalancer.web.pages.layout import Layout
+from rebalancer.web.plans import Plans
 from rebalancer.web.sessions import Sessions
 from rebalancer.web.starts import Starts
 
@@ -47,6 +48,7 @@ class Site:
     sessions: Sessions
     attempts: Attempts
     starts: Starts
+    plans: Plans
     overview: OverviewSource
     live: Broadcaster
     layout: Layout
@@ -66,6 +68,7 @@ class Site:
         assets = Assets.load()
         overview = OverviewSource(open_engine, clock)
         layout = Layout.of(assets, timezone=lambda: engine.timezone, clock=clock)
+        starts = Starts(engine.folders, ScheduleCommand(engine.script, engine.folders.config, engine.root))
         return cls(
             open_engine=open_engine,
             engine=engine,
@@ -75,7 +78,8 @@ class Site:
             credentials=CredentialStore(engine.folders, clock=clock),
             sessions=Sessions(engine.folders, clock=clock),
             attempts=Attempts(monotonic),
-            starts=Starts(engine.folders, ScheduleCommand(engine.script, engine.folders.config, engine.root)),
+            starts=starts,
+            plans=Plans(engine.folders, starts, clock),
             overview=overview,
             live=Broadcaster(lambda: layout.pieces(overview.look())),
             layout=layout,
