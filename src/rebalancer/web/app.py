@@ -14,7 +14,7 @@ from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, Re
 from rebalancer.version import VERSION
 from rebalancer.web.api import overview as api_overview
 from rebalancer.web.health import healthz
-from rebalancer.web.pages import access, keeping_up, overview
+from rebalancer.web.pages import access, keeping_up, overview, schedules
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -40,6 +40,7 @@ def application(site: Site) -> Litestar:
                     *access.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *schedules.HANDLERS,
                 ],
             ),
             Router(path="/api/v1", route_handlers=[*api_overview.HANDLERS], security=[{"token": []}]),
