@@ -200,6 +200,9 @@ GROUPS: tuple[Group, ...] = (
     Group("name", "Name", (
         Field("name", "Name", "What people call it.", none="none"),
     ), is_common=True),
+    Group("clock", "Time zone", (
+        Field("timezone", "Time zone", "Such as Europe/Berlin.", none="the machine's"),
+    ), is_common=True),
     Group("work", "What it does", (
         _selection("strategy", "Strategy", "", kind=Kind.CHOICE, choices=_STRATEGIES),
         _selection("target_percent", "Target", "With the strategy target: how full a disk may be, such as 80%."),
@@ -249,9 +252,6 @@ GROUPS: tuple[Group, ...] = (
         Field("retries", "Retries", "How often a failed run is tried again, from 0 to 10."),
         Field("retry_delay", "Before the first retry", "Doubled for each further one."),
         Field("suspend_after_failures", "Suspend itself after failures", "So many of one cause in a row.", none="never"),
-    )),
-    Group("clock", "Time zone", (
-        Field("timezone", "Time zone", "Such as Europe/Berlin.", none="the machine's"),
     )),
     Group("records", "How long records are kept", (
         Field("keep_days", "Keep records for days", "Older ones are removed after a run; statistics stay."),

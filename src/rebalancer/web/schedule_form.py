@@ -163,7 +163,7 @@ def read(typed: Typed, *, before: Schedule) -> Reading:
         guards=structs.replace(before.guards, **values[Part.GUARDS]),
         **values[Part.SCHEDULE],
     )
-    return Reading(schedule, {**dict(_contradictions(schedule)), **wrong})
+    return Reading(schedule, in_order({**dict(_contradictions(schedule)), **wrong}))
 
 
 def read_new(typed: Typed, *, taken: Collection[str], before: Schedule = NEW) -> Reading:
@@ -174,9 +174,17 @@ def read_new(typed: Typed, *, taken: Collection[str], before: Schedule = NEW) ->
         schedule_id = words or _made_id(reading.schedule, taken)
         validation.check_id(schedule_id)
     except UsageError as error:
-        return Reading(reading.schedule, {**reading.wrong, _ID: _about(error, _ID)})
+        return Reading(reading.schedule, in_order({**reading.wrong, _ID: _about(error, _ID)}))
     is_taken = {_ID: f"there is a schedule {schedule_id} already; choose another id"} if schedule_id in taken else {}
-    return Reading(structs.replace(reading.schedule, schedule_id=schedule_id), {**reading.wrong, **is_taken})
+    return Reading(structs.replace(reading.schedule, schedule_id=schedule_id), in_order({**reading.wrong, **is_taken}))
+
+
+def in_order(wrong: Mapping[str, str]) -> dict[str, str]:
+    """Return the sentences in the order in which their fields stand on the page."""
+    places = {
+        name: place for place, name in enumerate((ALL, "name", _ID, *TIMING, *(one.name for one in every_field())))
+    }
+    return dict(sorted(wrong.items(), key=lambda item: places[item[0]]))
 
 
 def _made_id(schedule: Schedule, taken: Collection[str]) -> str:
@@ -220,6 +228,8 @@ def _cron(typed: Typed, before: str) -> str:
     if when == "cron":
         text: str = written.SCHEDULE["cron"](_only(typed, "cron"), field="cron")
         return text
+    if not _only(typed, "at").strip():
+        raise UsageError("at: name a time of day, such as 04:15")
     at = written.clock(_only(typed, "at"), field="at")
     days = [] if when == "daily" else _weekdays(typed) if when == "weekly" else _dates(typed)
     asked = written.expression("0 0 * * *", at=at, on=days)

@@ -13,7 +13,7 @@ from rebalancer.schedules import moments
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot, is_moved, jitter_of
 from rebalancer.schedules.written import arguments_of
-from rebalancer.web.schedule_fields import Choice, Field, Kind, every_field, in_text
+from rebalancer.web.schedule_fields import Choice, Field, Kind, duration, every_field, in_text
 from rebalancer.web.schedule_form import WEEKDAYS, Timing
 
 _CONDITIONS = {
@@ -170,7 +170,7 @@ def jitter_in_words(schedule: Schedule, *, machine: str) -> str:
     later = jitter_of(schedule, machine=machine)
     return (
         f"each starts {format_duration(later)} later on this machine "
-        f"(jitter of up to {format_duration(schedule.jitter)}, always the same here)"
+        f"(jitter of up to {duration(schedule.jitter)}, always the same here)"
     )
 
 

@@ -250,7 +250,8 @@ def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, stat
         status=status,
         form=replace(form, disks=disks),
         problem=problem,
-        groups=GROUPS,
+        common={group.name: group for group in GROUPS if group.is_common},
+        groups=[group for group in GROUPS if not group.is_common],
         labels=_LABELS,
         weekdays=WEEKDAYS,
         is_new=is_new,
@@ -259,7 +260,6 @@ def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, stat
         version=repr(before.updated_at),
         templates=TEMPLATES,
         chosen=request.query_params.get("template", ""),
-        timezone=engine.timezone,
     )
 
 
