@@ -28,7 +28,7 @@ from rebalancer.web.api import plans as api_plans
 from rebalancer.web.api import schedules as api_schedules
 from rebalancer.web.health import healthz
 from rebalancer.web.metrics import Metrics, metrics
-from rebalancer.web.pages import access, controls, keeping_up, overview, plan
+from rebalancer.web.pages import access, controls, executions, keeping_up, overview, plan, schedules
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -70,7 +70,9 @@ def application(site: Site) -> Litestar:
                     *controls.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *executions.HANDLERS,
                     *plan.HANDLERS,
+                    *schedules.HANDLERS,
                 ],
             ),
             Router(
