@@ -14,7 +14,7 @@ from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, Re
 from rebalancer.version import VERSION
 from rebalancer.web.api import overview as api_overview
 from rebalancer.web.health import healthz
-from rebalancer.web.pages import access, keeping_up, overview
+from rebalancer.web.pages import access, executions, keeping_up, overview, statistics
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -38,8 +38,10 @@ def application(site: Site) -> Litestar:
                 route_handlers=[
                     healthz,
                     *access.HANDLERS,
+                    *executions.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *statistics.HANDLERS,
                 ],
             ),
             Router(path="/api/v1", route_handlers=[*api_overview.HANDLERS], security=[{"token": []}]),
