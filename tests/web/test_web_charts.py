@@ -13,7 +13,17 @@ from rebalancer.executions.checking import LARGEST, LATEST
 from rebalancer.schedules import moments
 from rebalancer.web import charts
 from rebalancer.web.charts import LETTER, WIDTH, Box, Dot, Drawing, Label, Line, Point, Share, Span, Words
-from rebalancer.web.ticks import BYTES, PERCENT, POINTS, SECONDS, round_step, time_ticks, value_ticks
+from rebalancer.web.ticks import (
+    BYTES,
+    PERCENT,
+    POINTS,
+    RATE,
+    SECONDS,
+    percent_ticks,
+    round_step,
+    time_ticks,
+    value_ticks,
+)
 
 WORDS = Words("Something", "what it shows")
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Australia/Lord_Howe"]
@@ -21,7 +31,7 @@ NOW = 1_795_000_000.0
 times = st.one_of(st.floats(0, LATEST), st.floats(NOW - 4e6, NOW), st.floats(NOW, NOW + 90_000))
 values = st.one_of(st.floats(0, LARGEST), st.floats(0, 1e4), st.integers(0, LARGEST).map(float))
 zones = st.sampled_from(ZONES)
-units = st.sampled_from([BYTES, SECONDS, PERCENT, POINTS])
+units = st.sampled_from([BYTES, RATE, SECONDS, PERCENT, POINTS])
 points = st.lists(st.builds(Point, times, values), max_size=60)
 names = st.text(max_size=40)
 
@@ -90,18 +100,33 @@ def test_a_strip_holds_a_cell_with_its_letter_for_each_execution(count: int) -> 
 
 
 @settings(max_examples=300, deadline=None)
-@given(values, units)
+@given(values, st.sampled_from([BYTES, RATE, SECONDS, POINTS]))
 def test_ticks_of_values_are_few_round_and_reach_the_highest(highest: float, unit: str) -> None:
-    ticks = value_ticks(min(highest, 100.0) if unit == PERCENT else highest, unit)
+    ticks = value_ticks(highest, unit)
 
-    steps = {round(later.at - earlier.at, 6) for earlier, later in pairwise(ticks)}
+    steps = [later.at - earlier.at for earlier, later in pairwise(ticks)]
     assert ticks[0].at == 0
     assert 2 <= len(ticks) <= 6
-    assert ticks[-1].at * (1 + 1e-9) >= (min(highest, 100.0) if unit == PERCENT else highest)
+    assert ticks[-1].at * (1 + 1e-9) >= highest
     assert len({tick.label for tick in ticks}) == len(ticks)
-    if unit in {BYTES, POINTS} and ticks[1].at < 1e15:
-        assert len(steps) == 1
-        assert f"{ticks[1].at:e}"[0] in "125"
+    assert steps == pytest.approx([steps[0]] * len(steps))
+    if unit != SECONDS:
+        assert f"{steps[0]:.6e}"[0] in "125"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=2).map(sorted))
+def test_ticks_of_percents_show_as_much_of_the_scale_as_is_needed(ends: list[float]) -> None:
+    lowest, highest = ends
+
+    ticks = percent_ticks(lowest, highest)
+
+    step = ticks[1].at - ticks[0].at
+    assert step in {1, 2, 5, 10, 25}
+    assert 0 <= ticks[0].at <= lowest
+    assert highest <= ticks[-1].at <= 100
+    assert 2 <= len(ticks) <= 6
+    assert all(tick.at % step == 0 for tick in ticks)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +142,7 @@ def test_ticks_of_values_are_few_round_and_reach_the_highest(highest: float, uni
         (3.2e12, BYTES, "0, 1 TB, 2 TB, 3 TB, 4 TB"),
         (1.1e9, BYTES, "0, 500 MB, 1 GB, 1.5 GB"),
         (0, BYTES, "0, 1 B"),
+        (1.1e8, RATE, "0, 50 MB/s, 100 MB/s, 150 MB/s"),
         (34, POINTS, "0, 10, 20, 30, 40"),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rebalancer.web.ticks import Tick, time_ticks, value_ticks
+from rebalancer.web.ticks import PERCENT, Tick, percent_ticks, time_ticks, value_ticks
 
 WIDTH = 480.0  # units; a style sheet draws letters at most LETTER high, so that labels keep their distance on a phone
 LETTER = 16.0
@@ -238,17 +238,17 @@ class _Plot:
         margin: float = 0.0,
     ) -> "_Plot":
         """``inset`` is kept free for half a shape at either end, ``margin`` for what stands right of the plot."""
-        marks = value_ticks(max(values, default=0.0), unit)
+        marks = _marks(values, unit)
         left = max(width_of(mark.label) for mark in marks) + _GAP
         right, top, bottom = WIDTH - margin - 1, LETTER / 2, LETTER / 2 + _PLOT_HEIGHT
         begin, end, times = time_ticks(moments, timezone, most=int((right - left) // 80))
-        highest = marks[-1].at
+        low, high = marks[0].at, marks[-1].at
 
         def x(at: float) -> float:
             return _r(left + inset + (right - left - 2 * inset) * min(max((at - begin) / (end - begin), 0.0), 1.0))
 
         def y(value: float) -> float:
-            return _r(bottom - (bottom - top) * min(max(value / highest, 0.0), 1.0))
+            return _r(bottom - (bottom - top) * min(max((value - low) / (high - low), 0.0), 1.0))
 
         axes = [*_value_axis(marks, y, left, right), *_time_axis(times, x, bottom)]
         return cls(left, right, bottom, x, y, tuple(axes))
@@ -256,6 +256,13 @@ class _Plot:
     def drawing(self, words: Words, shapes: Sequence[Shape]) -> Drawing:
         height = self.bottom + LETTER + 2 * _GAP
         return Drawing(WIDTH, height, words.title, words.description, (*self.axes, *shapes))
+
+
+def _marks(values: Sequence[float], unit: str) -> list[Tick]:
+    if unit != PERCENT:
+        return value_ticks(max(values, default=0.0), unit)
+    held = [min(max(value, 0.0), 100.0) for value in values]
+    return percent_ticks(min(held, default=0.0), max(held, default=100.0))
 
 
 def _value_axis(marks: Sequence[Tick], y: Callable[[float], float], left: float, right: float) -> list[Shape]:

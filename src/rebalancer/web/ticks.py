@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from rebalancer.executions.checking import LATEST
 from rebalancer.quantities import format_size
 
-BYTES, SECONDS, PERCENT, POINTS = "bytes", "seconds", "percent", "points"
+BYTES, RATE, SECONDS, PERCENT, POINTS = "bytes", "bytes per second", "seconds", "percent", "points"
 _MOST_VALUES = 5  # steps
 _SHORTEST = 3600.0  # seconds on a time axis, at least
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -32,15 +32,24 @@ class Tick:
 
 def value_ticks(highest: float, unit: str) -> list[Tick]:
     """Return ticks at round steps from 0 to the first one that is not below ``highest``; two at least."""
-    if unit == PERCENT:
-        return [Tick(float(value), f"{value} %") for value in (0, 25, 50, 75, 100)]
     highest = max(highest, 1.0)
     needed = highest / _MOST_VALUES
     step = _duration_step(needed) if unit == SECONDS else round_step(needed)
-    if unit == BYTES:
+    if unit in {BYTES, RATE}:
         step = max(step, 1.0)
     count = max(1, math.ceil(highest / step - 1e-9))
     return [Tick(number * step, _value_label(number * step, count * step, unit)) for number in range(count + 1)]
+
+
+def percent_ticks(lowest: float, highest: float) -> list[Tick]:
+    """Return ticks at round percents around two values from 0 to 100: only as much of the scale as they need."""
+    for step in (1, 2, 5, 10, 25):
+        first, last = math.floor(lowest / step) * step, math.ceil(highest / step) * step
+        if last == first:
+            first, last = (first - step, last) if last >= 100 else (first, last + step)
+        if last - first <= _MOST_VALUES * step:
+            break
+    return [Tick(float(value), f"{value} %") for value in range(first, last + 1, step)]
 
 
 def round_step(needed: float) -> float:
@@ -125,9 +134,10 @@ def _duration_step(needed: float) -> float:
 def _value_label(value: float, highest: float, unit: str) -> str:
     if value == 0:
         return "0"
-    if unit == BYTES:
+    if unit in {BYTES, RATE}:
         number, _, prefix = format_size(value).partition(" ")
-        return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {prefix}"
+        whole = number.rstrip("0").rstrip(".") if "." in number else number
+        return f"{whole} {prefix}{'/s' if unit == RATE else ''}"
     if unit == SECONDS:
         size, name = next(
             ((size, name) for size, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")) if highest >= 2 * size),

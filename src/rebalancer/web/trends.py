@@ -12,7 +12,7 @@ from rebalancer.schedules.zones import zone
 from rebalancer.web import charts
 from rebalancer.web.charts import Drawing, Point, Span, Words
 from rebalancer.web.history import kind_of, why_of
-from rebalancer.web.ticks import BYTES, PERCENT, POINTS, SECONDS
+from rebalancer.web.ticks import BYTES, PERCENT, POINTS, RATE, SECONDS
 
 LETTERS = {
     ExecutionStatus.PENDING: "P",
@@ -72,6 +72,8 @@ def trends_of(executions: Sequence[ScheduleExecution], *, timezone: str) -> Tren
     found = [telling.success(oldest_first)]
     if ended:
         found += [telling.durations(ended), telling.bytes_moved(ended)]
+    if moved := [one for one in ended if one.bytes_moved and one.duration_seconds > 0]:
+        found.append(telling.speeds(moved))
     if noted:
         found += [telling.spreads(noted), telling.fills(noted)]
     return Trends(tuple(found), _marks(executions))
@@ -116,6 +118,16 @@ class _Telling:
                 "Files": lambda one: f"{one.files_moved:,}",
                 "Moved": lambda one: format_size(one.bytes_moved),
             },
+        )
+
+    def speeds(self, executions: Sequence[ScheduleExecution]) -> Chart:
+        points = self._points(executions, _speed_of, _write_rate)
+        words = Words("Mean speed", _range_in_words([point.value for point in points], _write_rate))
+        return self._chart(
+            "speed",
+            charts.columns(points, RATE, words, timezone=self.timezone),
+            executions,
+            {"Status": lambda one: one.status.value, "Mean speed": lambda one: _write_rate(_speed_of(one))},
         )
 
     def spreads(self, executions: Sequence[ScheduleExecution]) -> Chart:
@@ -197,6 +209,14 @@ def spread_of(disks: Sequence[DiskFill]) -> float:
 
 def percent_of(disk: DiskFill) -> float:
     return 100.0 * disk.used_bytes / disk.size_bytes if disk.size_bytes else 0.0
+
+
+def _speed_of(execution: ScheduleExecution) -> float:
+    return execution.bytes_moved / execution.duration_seconds
+
+
+def _write_rate(rate: float) -> str:
+    return f"{format_size(rate)}/s"
 
 
 def _fills_by_disk(executions: Sequence[ScheduleExecution]) -> list[tuple[str, list[Point]]]:
