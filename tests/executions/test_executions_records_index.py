@@ -393,6 +393,20 @@ def test_history_is_filtered_by_schedule_status_and_start(tmp_path: Path) -> Non
     assert files_in(index.folders.executions)[0].startswith("00000000")
 
 
+def test_history_goes_on_where_it_stopped_also_among_executions_of_one_moment(tmp_path: Path) -> None:
+    index = index_in(folders_in(tmp_path))
+    for number in range(7):
+        index.store.save(execution(number, start_time=NOW - 100 if number < 5 else NOW - 50))
+    index.store.save(running(7, start_time=NOW - 100))
+
+    pages, before = [], None
+    while page := index.history(limit=3, before=before):
+        before = page[-1].start_time, page[-1].execution_id
+        pages.append([one.execution_id[:8].lstrip("0") or "0" for one in page])
+
+    assert pages == [["6", "5", "7"], ["4", "3", "2"], ["1", "0"]]
+
+
 def test_the_index_is_only_trusted_as_we_left_it(tmp_path: Path) -> None:
     file = IndexFile(tmp_path / "r" / "index.sqlite")
     with file.opened(patience=1) as tables, tables.changing() as database:

@@ -9,7 +9,7 @@ from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
 
 LARGEST = 2**60  # bytes or files; more than any array holds, and sums of thousands of them stay exact
 LARGEST_PID = 2**22  # proc(5), /proc/sys/kernel/pid_max
-LATEST = 253_402_300_799.0  # the end of the year 9999: later times cannot be written as dates
+LATEST = 253_402_214_400.0  # a day before the year 10000, so that it can be written as a date in every time zone
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,150}", re.ASCII)
 _counts = attrgetter(

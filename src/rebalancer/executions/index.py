@@ -61,13 +61,15 @@ class Index:
         schedule_id: str | None = None,
         status: ExecutionStatus | None = None,
         since: float | None = None,
+        before: tuple[float, str] | None = None,
         limit: int,
     ) -> list[ScheduleExecution]:
         """Return the newest executions that fit, newest first, each as it stands now.
 
-        ``since`` is a time of start in seconds since 1970 (UTC). Files that cannot be believed are left out.
+        ``since`` is a time of start in seconds since 1970 (UTC); ``before`` is the start and the id of the last one
+        that is known already: those that follow it are returned. Files that cannot be believed are left out.
         """
-        wanted = Filter(schedule_id, status, since)
+        wanted = Filter(schedule_id, status, since, before)
         unsettled = self._unsettled()
         found = {name: execution for name, execution in unsettled.items() if wanted.fits(execution)}
         for _ in range(_TRIES):

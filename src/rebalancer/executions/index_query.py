@@ -15,23 +15,29 @@ from rebalancer.executions.statistics import Spread, rank_of
 from rebalancer.executions.totals import Totals, added
 
 _LOW = 2**30
+_LATER_THAN_ALL = (float("inf"), "")
 _SUMS = "0, sum(files), 0, sum(bytes)"
 _SUMS_IN_PARTS = f"sum(files / {_LOW}), sum(files % {_LOW}), sum(bytes / {_LOW}), sum(bytes % {_LOW})"
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which executions are asked for; None: any. ``since`` is seconds since 1970 (UTC)."""
+    """Which executions are asked for; None: any. ``since`` is seconds since 1970 (UTC).
+
+    ``before`` is the start and the id of an execution: only those are meant that come after it, newest first.
+    """
 
     schedule_id: str | None = None
     status: ExecutionStatus | None = None
     since: float | None = None
+    before: tuple[float, str] | None = None
 
     def fits(self, execution: ScheduleExecution) -> bool:
         return (
             self.schedule_id in {None, execution.schedule_id}
             and self.status in {None, execution.status}
             and (self.since is None or execution.start_time >= self.since)
+            and (self.before is None or (execution.start_time, execution.execution_id) < self.before)
         )
 
 
@@ -54,10 +60,16 @@ class Figures(Struct, frozen=True):
 def newest(database: Connection, wanted: Filter, *, limit: int) -> list[str]:
     """Return the ids of the newest executions that have ended and fit, newest first."""
     rows = database.execute(
-        "SELECT name FROM execution INDEXED BY newest WHERE is_final = 1 AND start >= ?"
+        "SELECT name FROM execution INDEXED BY newest WHERE is_final = 1 AND start >= ? AND (start, name) < (?, ?)"
         " AND schedule_id = coalesce(?, schedule_id) AND status = coalesce(?, status)"
         " ORDER BY start DESC, name DESC LIMIT ?",
-        (wanted.since or 0.0, wanted.schedule_id, wanted.status and wanted.status.value, max(0, limit)),
+        (
+            wanted.since or 0.0,
+            *(wanted.before or _LATER_THAN_ALL),
+            wanted.schedule_id,
+            wanted.status and wanted.status.value,
+            max(0, limit),
+        ),
     )
     return [name for (name,) in rows]
 

@@ -28,7 +28,7 @@ from rebalancer.web.api import plans as api_plans
 from rebalancer.web.api import schedules as api_schedules
 from rebalancer.web.health import healthz
 from rebalancer.web.metrics import Metrics, metrics
-from rebalancer.web.pages import access, controls, executions, keeping_up, overview, plan, schedules
+from rebalancer.web.pages import access, controls, executions, keeping_up, overview, plan, schedules, statistics
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -51,6 +51,7 @@ _TAGS = {
     "overview": "How everything stands.",
     "schedules": "When to run, and with which options.",
     "executions": "What runs, what ran and how it went.",
+    "plans": "What would move, and carrying it out.",
     "emergency stop": "Everything at once.",
     "monitoring": "For watchdogs and Prometheus.",
 }
@@ -68,11 +69,12 @@ def application(site: Site) -> Litestar:
                     metrics,
                     *access.HANDLERS,
                     *controls.HANDLERS,
+                    *executions.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
-                    *executions.HANDLERS,
                     *plan.HANDLERS,
                     *schedules.HANDLERS,
+                    *statistics.HANDLERS,
                 ],
             ),
             Router(
