@@ -13,7 +13,7 @@ from rebalancer import records
 from rebalancer.array.disk import Disk
 from rebalancer.engine import Engine
 from rebalancer.errors import NotFoundError, RebalancerError, UsageError
-from rebalancer.executions import checking
+from rebalancer.executions import checking, pausing
 from rebalancer.executions.control import HoldNote
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.live import Live
@@ -61,6 +61,7 @@ class Running(Struct, frozen=True, kw_only=True):
     destination: str
     beside: int  # further moves that are under way
     holding: str  # what holds or pauses it, in words; empty when nothing does
+    is_paused: bool  # by hand; guards may hold it besides
     files_moved: int
     moves_done: int
     moves_total: int
@@ -140,7 +141,15 @@ class OverviewSource:
             spread=_spread(usable),
             average_percent=_average_percent(usable),
             fullest=max(usable, key=lambda disk: disk.used_percent).name if len(usable) > 1 else "",
-            running=tuple(self._running(one, lives[one.execution_id], now) for one in running),
+            running=tuple(
+                self._running(
+                    one,
+                    lives[one.execution_id],
+                    now,
+                    is_paused=pausing.is_paused(engine.folders, one.execution_id),
+                )
+                for one in running
+            ),
             next=tuple(self._firings(schedules, now, engine.timezone, problems)),
             last=tuple(_or_nothing(problems, lambda: self._last.look(engine))),
             schedules=len(schedules),
@@ -203,7 +212,7 @@ class OverviewSource:
             self._samples = {name: seen for name, seen in self._samples.items() if name in lives}
             self._planned = {name: planned for name, planned in self._planned.items() if name in operations}
 
-    def _running(self, execution: ScheduleExecution, live: Live | None, now: float) -> Running:
+    def _running(self, execution: ScheduleExecution, live: Live | None, now: float, *, is_paused: bool) -> Running:
         done = live.bytes_copied if live is not None else execution.bytes_moved
         total = live.bytes_total if live is not None else execution.bytes_planned
         holding = holding_of(execution) or (f"{live.phase}: {live.why}" if live is not None and live.why else "")
@@ -219,6 +228,7 @@ class OverviewSource:
             destination=live.destination if live is not None else "",
             beside=live.beside if live is not None else 0,
             holding=holding,
+            is_paused=is_paused,
             files_moved=execution.files_moved,
             moves_done=live.moves_done if live is not None else execution.moves_done,
             moves_total=live.moves_total if live is not None else execution.moves_planned,

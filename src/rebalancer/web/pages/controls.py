@@ -40,6 +40,21 @@ def cancel(request: Asking, execution_id: str, body: bytes) -> Page:
     return send_to(request, f"/executions/{execution_id}", note=_in_words(verdict))
 
 
+@post("/executions/{execution_id:str}/pause", include_in_schema=False, sync_to_thread=True)
+def pause(request: Asking, execution_id: str, body: bytes) -> Page:
+    """Let an execution wait until it may go on."""
+    _control(request).pause(execution_id, reason=_reason_in(_fields_of(body)))
+    return send_to(request, f"/executions/{execution_id}", note="It pauses after the chunk it is in, within seconds.")
+
+
+@post("/executions/{execution_id:str}/continue", include_in_schema=False, sync_to_thread=True)
+def go_on(request: Asking, execution_id: str) -> Page:
+    """Let an execution that was paused by hand go on."""
+    was_paused = _control(request).go_on(execution_id)
+    note = "It goes on within seconds." if was_paused else "It was not paused by hand."
+    return send_to(request, f"/executions/{execution_id}", note=note)
+
+
 @get("/emergency-stop", include_in_schema=False, sync_to_thread=True)
 def ask_to_stop(request: Asking) -> Page:
     """Say what an emergency stop would stop right now."""
@@ -123,4 +138,4 @@ def _in_words(verdict: Verdict) -> str:
     return f"{words}: {verdict.detail}" if verdict.detail else f"{words}."
 
 
-HANDLERS = [ask_to_cancel, cancel, ask_to_stop, stop, release]
+HANDLERS = [ask_to_cancel, cancel, pause, go_on, ask_to_stop, stop, release]
