@@ -67,7 +67,9 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_describes(served: 
         headers = {"authorization": program.headers["authorization"]}
         schema = schemathesis.openapi.from_url(f"{served.address}{DOCUMENT}", headers=headers)
         begun = program.post("/api/v1/schedules/slow/run").json()
-        trial = Trial(program, {"schedule_id": "slow", "execution_id": begun["execution_id"]})
+        plan = program.post("/api/v1/plans", json={}).json()
+        known = {"schedule_id": "slow", "execution_id": begun["execution_id"], "plan_id": plan["plan_id"]}
+        trial = Trial(program, known)
 
         for result in schema.get_all_operations():
             assert isinstance(result, Ok)

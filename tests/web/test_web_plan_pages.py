@@ -255,6 +255,26 @@ def test_the_whole_plan_can_be_downloaded_and_its_page_shows_the_beginning(
     assert len(page.content) < 150_000
 
 
+def test_a_plan_becomes_a_schedule_that_asks_for_the_same(person: httpx.Client) -> None:
+    page = planned(person, strategy="target", target_percent="15", shares="films", reserve="2%")
+    (address,) = re.findall(r'href="(/schedules/new\?plan=[^"]+)"', page.text)
+    form = person.get(address).text
+    found = {
+        "strategy": re.search(r'<option value="(\w+)" selected', form),
+        "target_percent": re.search(r' name="target_percent" value="([^"]*)"', form),
+        "reserve": re.search(r' name="reserve" value="([^"]*)"', form),
+        "shares": re.search(r'<textarea[^>]* name="shares"[^>]*>\n([^<]*)<', form),
+    }
+
+    assert {name: match[1] for name, match in found.items() if match is not None} == {
+        "strategy": "target",
+        "target_percent": "15%",
+        "reserve": "2%",
+        "shares": "films",
+    }
+    assert person.get("/schedules/new?plan=20200101-000000-000000").status_code == 404
+
+
 def test_an_old_plan_says_its_age_and_may_still_be_run(person: httpx.Client, state: Path) -> None:
     path = planned(person).url.path
     file = files(state, f"{path.rpartition('/')[2]}.asked.json")

@@ -278,6 +278,7 @@ def test_the_oldest_make_room_and_nothing_else_is_touched(program: httpx.Client,
         (folder / f"{name}.json").write_text(json.dumps(plan))
         (folder / f"{name}.run.log").write_text("")
     (folder / "20200101-000000-abcdef.json").write_text("nobody asked for it")
+    (folder / ".20200101-000000-abcdef.json.12345678.tmp").write_text("killed while it wrote")
     (folder / "notes.txt").write_text("not ours")
 
     last = made(program, tolerance=2)

@@ -10,11 +10,11 @@ from rebalancer.planning.selection import Selection
 from rebalancer.planning.words import explain
 from rebalancer.quantities import format_size
 from rebalancer.schedules.written import arguments_of
+from rebalancer.web.starts import PROGRAM
 
 MOVES_SHOWN = 200
 REASONS_SHOWN = 40
 NAMED = 5  # units that are named for each reason
-PROGRAM = "unraid-rebalancer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,6 +319,8 @@ class Plans:
     def _remove(self, plan_id: str) -> None:
         for ending in (_PLAN, _SAID, _RUN, _ASKED):
             self._path(plan_id, ending).unlink(missing_ok=True)
+        for half in self._folder.glob(f".{plan_id}.*.tmp"):  # what a killed process had begun to write
+            half.unlink(missing_ok=True)
         self._figures.pop(plan_id, None)
 
     def _path(self, plan_id: str, ending: str) -> Path:

@@ -1,10 +1,8 @@
 """``/api/v1/plans``: having plans made, reading them, carrying them out."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar import Response, delete, get, post
-from litestar.openapi import ResponseSpec
 from litestar.params import Body, Parameter
 from msgspec import Meta, Struct
 
@@ -13,34 +11,18 @@ from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.planning.plan import Plan
 from rebalancer.planning.selection import MOST_MOVES_AT_ONCE, Selection, Strategy, Verification
 from rebalancer.schedules.written import DEEPEST_UNIT, SELECTION, selection_of
+from rebalancer.web.api.answers import ScheduleId, refusals
 from rebalancer.web.plans import PlanJob, PlanState
 from rebalancer.web.site import Asking, caller_of, site_of
 
 TAGS = ["plans"]
 _TEXTS = frozenset({"from_disks", "to_disks", "paths", "shares", "exclude_shares", "exclude"})
-_SENTENCES = {
-    400: "The request cannot be understood: no JSON, an unknown field, a wrong type, or a value that is not allowed.",
-    401: "No token, or one that does not count.",
-    403: "The token may only read, or what was asked must not be done.",
-    404: "There is no plan, no schedule, or not yet.",
-    409: "Not now: it is being made or carried out already, a guard holds it, or another run has the disks.",
-    413: "The body is larger than 64 KiB.",
-    415: "The body is not JSON.",
-    500: "A record cannot be believed, or the server is at fault.",
-}
 Bytes = Annotated[int, Meta(ge=1, lt=10**15, description="Bytes.")]
 Seconds = Annotated[int, Meta(ge=1, lt=10**9, description="Seconds.")]
 Rate = Annotated[int, Meta(ge=1, lt=10**15, description="Bytes per second, of all moves together.")]
 AtOnce = Annotated[int, Meta(ge=1, le=MOST_MOVES_AT_ONCE, description="Moves on different disks.")]
 PlanId = Annotated[str, Parameter(description="The id of a plan.")]
-ScheduleId = Annotated[str, Parameter(description="The id of a schedule.")]
 Percent = Annotated[float, Meta(ge=1, le=100)]
-
-
-class PlanRefusal(Struct, frozen=True):
-    """Why there is no answer: one sentence."""
-
-    error: str
 
 
 class PlanLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,16 +70,7 @@ class RemovedPlan(Struct, frozen=True, kw_only=True):
     plan_id: str
 
 
-def _refusals(*more: int, has_body: bool = False) -> Mapping[int, ResponseSpec]:
-    """Return what else may be answered, for the document of the interface."""
-    statuses = sorted({400, 401, 403, 500, *more, *((413, 415) if has_body else ())})
-    return {
-        status: ResponseSpec(PlanRefusal, generate_examples=False, description=_SENTENCES[status])
-        for status in statuses
-    }
-
-
-@get("/plans", tags=TAGS, responses=_refusals(), summary="Plans that were asked for", sync_to_thread=True)
+@get("/plans", tags=TAGS, responses=refusals(), summary="Plans that were asked for", sync_to_thread=True)
 def list_plans(request: Asking) -> list[PlanJob]:
     """Return the plans that are kept, the newest first; the oldest make room for new ones."""
     return site_of(request).plans.kept()
@@ -107,7 +80,7 @@ def list_plans(request: Asking) -> list[PlanJob]:
     "/plans",
     tags=TAGS,
     status_code=202,
-    responses=_refusals(409, has_body=True),
+    responses=refusals(409, changes=True),
     summary="Have a plan made",
     sync_to_thread=True,
 )
@@ -121,7 +94,7 @@ def begin(request: Asking, data: Annotated[PlanWish, Body()]) -> Response[PlanJo
     "/plans/schedules/{schedule_id:str}",
     tags=TAGS,
     status_code=202,
-    responses=_refusals(404, 409, has_body=True),
+    responses=refusals(404, 409, changes=True),
     summary="Have the plan of a schedule made",
     sync_to_thread=True,
 )
@@ -132,7 +105,7 @@ def begin_for_schedule(request: Asking, schedule_id: ScheduleId) -> Response[Pla
     return _accepted(site.plans.of_schedule(schedule, actor=caller_of(request).actor))
 
 
-@get("/plans/{plan_id:str}", tags=TAGS, responses=_refusals(404), summary="One plan", sync_to_thread=True)
+@get("/plans/{plan_id:str}", tags=TAGS, responses=refusals(404), summary="One plan", sync_to_thread=True)
 def show(request: Asking, plan_id: PlanId) -> PlanAnswer:
     """Return how a plan stands, and the plan when it is done."""
     plans = site_of(request).plans
@@ -144,7 +117,7 @@ def show(request: Asking, plan_id: PlanId) -> PlanAnswer:
     "/plans/{plan_id:str}/run",
     tags=TAGS,
     status_code=201,
-    responses=_refusals(404, 409, has_body=True),
+    responses=refusals(404, 409, changes=True),
     summary="Carry a plan out",
     sync_to_thread=True,
 )
@@ -166,7 +139,7 @@ def run(request: Asking, plan_id: PlanId, data: Annotated[PlanLimits, Body()]) -
     "/plans/{plan_id:str}/cancel",
     tags=TAGS,
     status_code=200,
-    responses=_refusals(404, has_body=True),
+    responses=refusals(404, changes=True),
     summary="Stop making a plan",
     sync_to_thread=True,
 )
@@ -179,7 +152,7 @@ def cancel(request: Asking, plan_id: PlanId) -> PlanJob:
     "/plans/{plan_id:str}",
     tags=TAGS,
     status_code=200,
-    responses=_refusals(404, 409, has_body=True),
+    responses=refusals(404, 409, changes=True),
     summary="Forget a plan",
     sync_to_thread=True,
 )

@@ -147,11 +147,14 @@ def _running(monitor: ScheduleMonitor, schedule_id: str) -> list[ScheduleExecuti
 
 @get("/schedules/new", include_in_schema=False, sync_to_thread=True)
 def new(request: Asking) -> Page:
-    """Show an empty form, one begun by a template (``?template=``), or a copy of a schedule (``?from=``)."""
+    """Show an empty form, or one begun by a template (``?template=``), a schedule (``?from=``) or a plan (``?plan=``)."""
     engine, _clock = _engine_and_clock(request)
     start = _beginning(
         engine, begun_by=request.query_params.get("template", ""), source=request.query_params.get("from", "")
     )
+    if plan_id := request.query_params.get("plan", ""):
+        asked = site_of(request).plans.get(plan_id)
+        start = structs.replace(start, selection=asked.selection, disks=asked.disks)
     return _form(request, engine, Form(fill(start)), before=start)
 
 
