@@ -1,7 +1,7 @@
 """Stopping: one execution, or everything at once, each behind a page that says what will happen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import get, post
@@ -9,7 +9,6 @@ from litestar import get, post
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.active import Active
 from rebalancer.executions.background import Background
-from rebalancer.executions.control import Control
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.story import holding_of
 from rebalancer.executions.verdict import Ending, Verdict
@@ -36,7 +35,7 @@ def cancel(request: Asking, execution_id: str, body: bytes) -> Page:
     execution = site_of(request).monitor.get_execution(execution_id)
     if execution.status.is_final:
         return send_to(request, f"/executions/{execution_id}", note=_has_ended(execution))
-    verdict = _control(request).cancel(execution_id, reason=_reason_in(_fields_of(body)))
+    verdict = site_of(request).control(caller_of(request)).cancel(execution_id, reason=_reason_in(_fields_of(body)))
     return send_to(request, f"/executions/{execution_id}", note=_in_words(verdict))
 
 
@@ -64,10 +63,10 @@ def ask_to_stop(request: Asking) -> Page:
 @post("/emergency-stop", include_in_schema=False, sync_to_thread=True)
 def stop(request: Asking, body: bytes) -> Page:
     """Stop everything; the page that answers has a verdict for each execution."""
-    fields = _fields_of(body)
+    fields, control = _fields_of(body), site_of(request).control(caller_of(request))
     verdicts, problem = list[Verdict](), ""
     try:
-        verdicts = _control(request).emergency_stop(hold_reason=_reason_in(fields) if "hold" in fields else None)
+        verdicts = control.emergency_stop(hold_reason=_reason_in(fields) if "hold" in fields else None)
     except RebalancerError as error:  # everything was stopped; that nothing new starts could not be written down
         problem = str(error)
     return page(
@@ -78,7 +77,7 @@ def stop(request: Asking, body: bytes) -> Page:
 @post("/emergency-stop/release", include_in_schema=False, sync_to_thread=True)
 def release(request: Asking) -> Page:
     """Let executions start again."""
-    was_held = _control(request).release()
+    was_held = site_of(request).control(caller_of(request)).release()
     return send_to(request, "/", note="Executions may start again." if was_held else "Nothing was held.")
 
 
@@ -92,11 +91,6 @@ class AtWork:
     execution_id: str
     schedule_id: str
     standing: str
-
-
-def _control(request: Asking) -> Control:
-    """Return the controls in the caller's name. They need no settings: stopping works also with damaged ones."""
-    return replace(site_of(request).monitor.control, actor=caller_of(request).actor)
 
 
 def _standing(request: Asking) -> dict[str, Any]:
