@@ -9,6 +9,7 @@ from litestar import get, post
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.active import Active
 from rebalancer.executions.background import Background
+from rebalancer.executions.control import Control
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.story import holding_of
 from rebalancer.executions.verdict import Ending, Verdict
@@ -35,7 +36,7 @@ def cancel(request: Asking, execution_id: str, body: bytes) -> Page:
     execution = site_of(request).monitor.get_execution(execution_id)
     if execution.status.is_final:
         return send_to(request, f"/executions/{execution_id}", note=_has_ended(execution))
-    verdict = site_of(request).control(caller_of(request)).cancel(execution_id, reason=_reason_in(_fields_of(body)))
+    verdict = _control(request).cancel(execution_id, reason=_reason_in(_fields_of(body)))
     return send_to(request, f"/executions/{execution_id}", note=_in_words(verdict))
 
 
@@ -63,7 +64,7 @@ def ask_to_stop(request: Asking) -> Page:
 @post("/emergency-stop", include_in_schema=False, sync_to_thread=True)
 def stop(request: Asking, body: bytes) -> Page:
     """Stop everything; the page that answers has a verdict for each execution."""
-    fields, control = _fields_of(body), site_of(request).control(caller_of(request))
+    fields, control = _fields_of(body), _control(request)
     verdicts, problem = list[Verdict](), ""
     try:
         verdicts = control.emergency_stop(hold_reason=_reason_in(fields) if "hold" in fields else None)
@@ -77,7 +78,7 @@ def stop(request: Asking, body: bytes) -> Page:
 @post("/emergency-stop/release", include_in_schema=False, sync_to_thread=True)
 def release(request: Asking) -> Page:
     """Let executions start again."""
-    was_held = site_of(request).control(caller_of(request)).release()
+    was_held = _control(request).release()
     return send_to(request, "/", note="Executions may start again." if was_held else "Nothing was held.")
 
 
@@ -91,6 +92,10 @@ class AtWork:
     execution_id: str
     schedule_id: str
     standing: str
+
+
+def _control(request: Asking) -> Control:
+    return site_of(request).control(caller_of(request))
 
 
 def _standing(request: Asking) -> dict[str, Any]:
