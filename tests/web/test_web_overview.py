@@ -284,6 +284,17 @@ def test_what_measuring_raises_is_told_each_time() -> None:
             measured.disks(refuse, Settings())
 
 
+def test_a_disk_that_cannot_be_measured_does_not_keep_the_next_look_from_measuring(clock: Clock) -> None:
+    def fail() -> list[Disk]:
+        raise ValueError("embedded null byte")
+
+    measured = MeasuredDisks(clock)
+    with pytest.raises(RefusedError, match="cannot be measured: embedded null byte"):
+        measured.disks(fail, Settings())
+
+    assert measured.disks(lambda: [_disk("a", used=1)], Settings())[0].name == "a"
+
+
 # -- the page -----------------------------------------------------------------------------------------------------
 
 

@@ -84,6 +84,31 @@ def test_open_details_and_the_focus_survive_a_new_piece(visitor: Visit) -> None:
     )
 
 
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_page_about_one_execution_is_loaded_again_when_that_has_ended(
+    visitor: Visit, served: Dashboard, person: httpx.Client, start_program: StartProgram, *, is_seen: bool
+) -> None:
+    """Its end is either seen through the stream, or came before the stream was there and is missing from it."""
+    page, execution_id = visitor.page, "20260101T000000Z-slow-abcdef"
+    page.evaluate(_until("came.size >= 5"))
+    if is_seen:
+        start_program("schedule", "run", "slow")
+        execution_id = served.execution(person, "slow")["execution_id"]
+    page.evaluate(
+        """id => { window.isOld = true; document.getElementById("live-running").remove();
+        const piece = document.createElement("div"); piece.id = id; piece.textContent = "works";
+        document.querySelector("main").append(piece); }""",
+        f"live-run-{execution_id}",
+    )
+    with page.expect_event("load"):
+        if is_seen:
+            person.post("/emergency-stop", data={})
+        else:
+            page.evaluate("close(); open()")
+
+    assert not page.evaluate("window.isOld === true")
+
+
 def test_a_lost_connection_is_said_and_so_is_its_return(chromium: Browser, served: Dashboard, state: Path) -> None:
     with visit(chromium, served) as opened:
         opened.log_in(served.password)

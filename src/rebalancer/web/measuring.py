@@ -71,7 +71,11 @@ class MeasuredDisks:
         begun = self.clock()
         try:
             found = tuple(measure())
-        except OSError as error:
-            raise RefusedError(f"the disks cannot be measured: {(error.strerror or str(error)).lower()}") from error
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a path with a NUL is a ValueError; whoever waits must hear of any of them
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise RefusedError(f"the disks cannot be measured: {(reason or str(error)).lower()}") from error
         ended = self.clock()
         return _Taken(found, settings, ended, ended - begun)

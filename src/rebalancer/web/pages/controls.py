@@ -1,7 +1,7 @@
 """Stopping: one execution, or everything at once, each behind a page that says what will happen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import get, post
@@ -64,10 +64,10 @@ def ask_to_stop(request: Asking) -> Page:
 @post("/emergency-stop", include_in_schema=False, sync_to_thread=True)
 def stop(request: Asking, body: bytes) -> Page:
     """Stop everything; the page that answers has a verdict for each execution."""
-    fields = _fields_of(body)
+    fields, control = _fields_of(body), _control(request)
     verdicts, problem = list[Verdict](), ""
     try:
-        verdicts = _control(request).emergency_stop(hold_reason=_reason_in(fields) if "hold" in fields else None)
+        verdicts = control.emergency_stop(hold_reason=_reason_in(fields) if "hold" in fields else None)
     except RebalancerError as error:  # everything was stopped; that nothing new starts could not be written down
         problem = str(error)
     return page(
@@ -95,8 +95,7 @@ class AtWork:
 
 
 def _control(request: Asking) -> Control:
-    """Return the controls in the caller's name. They need no settings: stopping works also with damaged ones."""
-    return replace(site_of(request).monitor.control, actor=caller_of(request).actor)
+    return site_of(request).control(caller_of(request))
 
 
 def _standing(request: Asking) -> dict[str, Any]:
