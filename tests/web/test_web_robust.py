@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -218,7 +219,8 @@ def test_slow_requests_and_guessed_passwords_keep_nobody_from_stopping_everythin
         guessing = [threading.Thread(target=guess, args=(f"127.0.3.{number}",)) for number in range(4)]
         for thread in guessing:
             thread.start()
-        stack.callback(lambda: [thread.join() for thread in guessing])
+        for thread in guessing:
+            stack.callback(thread.join)
         stack.callback(is_over.set)
         assert until(lambda: 429 in answers)
         begun = time.monotonic()
@@ -266,7 +268,7 @@ def test_it_ends_within_three_seconds_with_streams_open_and_requests_under_way(
     assert all(end.endswith(b"0\r\n\r\n") for end in ends)  # each stream was ended, not cut
 
 
-def read_all(stream: "wire.socket.socket") -> bytes:
+def read_all(stream: socket.socket) -> bytes:
     heard = b""
     while data := stream.recv(65536):
         heard += data
