@@ -164,7 +164,7 @@ def test_disks_that_hang_keep_no_page_no_stop_and_no_end_waiting(tmp_path: Path)
     assert statuses <= {200, 409, 503}, statuses
     assert "have not answered for" in page
     assert len(threads) < 60
-    assert (stopped_in < 8, all_in < 15, ended_in < 3) == (True, True, True), (stopped_in, all_in, ended_in)
+    assert (stopped_in < 5, all_in < 15, ended_in < 3) == (True, True, True), (stopped_in, all_in, ended_in)
 
 
 # -- a restart in the middle of a run --------------------------------------------------------------------------------
@@ -442,22 +442,14 @@ def test_it_writes_to_its_own_folders_only_opens_nothing_of_a_disk_and_signals_n
     (state / "config" / "config.toml").write_text("".join(f'[[disk]]\npath = "{disk}"\n' for disk in disks))
     run("schedule", "create", "slow", "--cron", "0 3 1 1 *", "--reserve", "1MB", state=state, exit_code=0)
     run("schedule", "run", "slow", "--quiet", state=state)
-    pages = [
-        "/",
-        "/schedules",
-        "/schedules/slow",
-        "/executions",
-        "/statistics/slow",
-        "/plan",
-        "/api/v1/overview",
-        "/metrics",
-    ]
+    pages = ["/", "/schedules", "/schedules/new", "/schedules/slow", "/executions", "/statistics/slow", "/plan",
+             "/emergency-stop", "/metrics", "/api/v1/overview", "/api/v1/executions", "/api/v1/disks"]  # fmt: skip
 
     with dashboard(state, "--no-clock") as serving:
         pid = serving.process.pid
         with traced(pid, tmp_path / "busy") as busy, serving.person() as person:
             for path in pages:
-                assert person.get(path).status_code in {200, 404}
+                assert person.get(path).status_code == 200, path
             with person.stream("GET", "/live") as stream:
                 heard = stream.iter_raw()  # kept: to drop it closes the stream
                 next(heard)
