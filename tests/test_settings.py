@@ -175,3 +175,59 @@ def test_settings_of_notifications_are_refused_without_showing_an_address(
 
     assert wanted in str(raised.value)
     assert "t0k3n" not in str(raised.value)
+
+
+# -- [serve] ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_dashboard_listens_on_this_machine_with_a_login_unless_told_otherwise(tmp_path: Path) -> None:
+    serve = settings.load(_write(tmp_path, "")).serve
+
+    assert (serve.address, serve.hosts, serve.login, serve.https) == (("127.0.0.1", 8477), (), True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:8477", ("::1", 8477)), ("10.0.0.9:0", ("10.0.0.9", 0)), ("8477", ("127.0.0.1", 8477)),
+     ("localhost:1", ("127.0.0.1", 1)), (" 127.0.0.2:65535 ", ("127.0.0.2", 65535)), ("[::]:1", ("::", 1))],
+)  # fmt: skip
+def test_an_address_to_listen_on_is_read(tmp_path: Path, text: str, address: tuple[str, int]) -> None:
+    assert settings.load(_write(tmp_path, f'[serve]\nlisten = "{text}"\n')).serve.address == address
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('listen = "tower:80"', "serve: listen: 'tower:80' is not an address to listen on"),
+        ('listen = ""', "serve: listen: '' names no port"),
+        ('listen = "127.0.0.1:x"', "names no port from 0 to 65535"),
+        ('listen = "127.0.0.1:-1"', "names no port from 0 to 65535"),
+        ('listen = "127.0.0.1:65536"', "names no port from 0 to 65535"),
+        ('listen = "999.0.0.1:1"', "is not an address to listen on"),
+        ("listen = 8477", "serve: listen: expected `str`"),
+        ('hosts = ["http://tower"]', "serve: hosts: 'http://tower' is not the name of a host"),
+        ('hosts = ["*"]', "is not the name of a host"),
+        ('hosts = ["a_b"]', "is not the name of a host"),
+        ('hosts = [""]', "is not the name of a host"),
+        ('hosts = "tower"', "serve: hosts: expected `array`"),
+        ('login = "no"', "serve: login: expected `bool`"),
+        ("port = 80", "unknown key 'port' in serve"),
+        (
+            'login = false\nlisten = "0.0.0.0:8477"',
+            "serve: login: it may be left out only where nobody but this machine can ask",
+        ),
+        ('login = false\nlisten = "[::]:8477"', "nobody but this machine can ask: [::]:8477"),
+    ],
+)
+def test_a_dashboard_that_cannot_be_or_would_be_open_to_everybody_is_refused(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        settings.load(_write(tmp_path, f"[serve]\n{text}\n"))
+
+    assert reason.replace("`", "") in str(refused.value).replace("`", "")
+
+
+def test_without_a_login_it_may_listen_for_this_machine(tmp_path: Path) -> None:
+    for listen in ("127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"):
+        assert not settings.load(_write(tmp_path, f'[serve]\nlogin = false\nlisten = "{listen}"\n')).serve.login

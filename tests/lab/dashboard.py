@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,7 +90,12 @@ def dashboard(state: Path, *words: str | Path, password: str = "") -> Iterator[D
         yield Dashboard(process, state, address[1].decode(), first[1].decode() if first else password)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:  # the test has failed by that, and leaves nothing behind
+            process.kill()
+            process.communicate()
+            raise
 
 
 def _heard(process: Running) -> bytes:

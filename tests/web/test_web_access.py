@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lab import RunProgram
 from lab.dashboard import Dashboard, csrf_of, dashboard
+from lab.standing import standing
 
 
 def test_the_first_password_is_shown_once_and_kept_as_a_digest(served: Dashboard, state: Path) -> None:
@@ -99,3 +100,26 @@ def test_the_token_of_the_forms_is_the_session_s_own(served: Dashboard) -> None:
         one.headers["x-csrf-token"] = csrf_of(other.get("/").text)
 
         assert one.post("/logout").status_code == 403
+
+
+def test_behind_a_proxy_that_speaks_tls_the_cookie_goes_no_other_way(tmp_path: Path) -> None:
+    with (
+        standing(tmp_path, "--host", "tower.example", settings="[serve]\nhttps = true\n") as serving,
+        serving.anybody() as client,
+    ):
+        proxied = {"host": "tower.example", "origin": "https://tower.example"}
+        answer = client.post(
+            "/login", data={"password": serving.password, "next": "/executions?status=failed"}, headers=proxied
+        )
+        asked = client.get("/executions?status=failed", headers=proxied)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/executions?status=failed")
+    assert "Secure" in {part.strip() for part in answer.headers["set-cookie"].split(";")}
+    assert asked.headers["location"] == "/login?next=/executions%3Fstatus%3Dfailed"
+
+
+def test_a_place_to_go_on_to_that_no_header_can_hold_is_written_so_that_it_can(served: Dashboard) -> None:
+    with served.anybody() as client:
+        answer = client.post("/login", data={"password": served.password, "next": "/→é ü"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/%E2%86%92%C3%A9%20%C3%BC")

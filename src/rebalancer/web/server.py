@@ -1,4 +1,8 @@
-"""The server of the dashboard, and the clock beside it: both until they are asked to stop."""
+"""The server of the dashboard, and the clock beside it: both until they are asked to stop.
+
+It runs as the user who started it, since what it starts moves files as that user: ADR 12 says what it gives up all the
+same. It opens nothing below a disk, writes to its own folders only, and signals what an execution's record proves ours.
+"""
 
 import asyncio
 import errno
@@ -9,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from anyio import to_thread
 
 from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RefusedError
@@ -86,6 +91,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, site: Site, cancel: Cancel) -> None:
         super().__init__(config)
         self._site, self._cancel = site, cancel
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # as many threads as connections: whatever some of them wait for, there is one left to stop everything with
+        to_thread.current_default_thread_limiter().total_tokens = Connection.most
+        await super().startup(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from rebalancer.web.hosts import Hosts
 from rebalancer.web.live import Broadcaster
 from rebalancer.web.overview import OverviewSource
 from rebalancer.web.pages.layout import Layout
+from rebalancer.web.patience import Looks, PatientEngine
 from rebalancer.web.plans import Plans
 from rebalancer.web.sessions import Sessions
 from rebalancer.web.starts import Starts
@@ -64,13 +65,17 @@ class Site:
         monotonic: Callable[[], float],
     ) -> "Site":
         """Wire the dashboard of one installation."""
-        engine = open_engine()
+        engine, looks = open_engine(), Looks()
+
+        def patient_engine() -> Engine:
+            return PatientEngine.of(open_engine(), looks)
+
         assets = Assets.load()
-        overview = OverviewSource(open_engine, clock)
+        overview = OverviewSource(patient_engine, clock)
         layout = Layout.of(assets, timezone=lambda: engine.timezone, clock=clock)
         starts = Starts(engine.folders, ScheduleCommand(engine.script, engine.folders.config, engine.root))
         return cls(
-            open_engine=open_engine,
+            open_engine=patient_engine,
             engine=engine,
             folders=engine.folders,
             clock=clock,
