@@ -1,7 +1,9 @@
 """The document for programs: true to what is answered, whatever is sent."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +21,8 @@ from schemathesis.specs.openapi.checks import (
 
 from lab.dashboard import Dashboard
 
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+OURS = {"overview", "schedules", "executions", "emergency stop", "monitoring"}  # tags
 DOCUMENT = "/api/v1/openapi/openapi.json"
 EXAMPLES = 18  # of each operation: of data that fits, and again of data that does not
 SCHEDULES = {"/api/v1/schedules", "/api/v1/schedules/{schedule_id}"}  # where made up words hardly ever fit
@@ -107,6 +111,20 @@ def test_the_document_holds_what_programs_ask_and_no_page(served: Dashboard) -> 
             schema = document["components"]["schemas"].get(content["schema"].get("$ref", "").rpartition("/")[2], {})
             is_refusal = kind == "application/json" and list(schema.get("properties", ())) == ["error"]
             assert is_refusal == (status >= "400"), (path, status)
+
+
+def test_the_page_about_it_names_every_address(served: Dashboard) -> None:
+    with served.program(read_only=True) as program:
+        paths = program.get(DOCUMENT).json()["paths"]
+    answered = {
+        (method.upper(), path)
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if OURS.intersection(operation["tags"])
+    }
+    told = set(re.findall(r"^\| (GET|POST|PATCH|DELETE) \| `([^`]+)`", PAGE.read_text(), re.MULTILINE))
+
+    assert {one for one in told if not one[1].startswith("/api/v1/plans")} == answered
 
 
 def test_the_document_says_which_numbers_are_allowed(served: Dashboard) -> None:
