@@ -120,6 +120,8 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_changes_nothing(served: D
             ("GET", "executions?schedule_id=nope", None, 404, "there is no schedule nope"),
             ("GET", "executions/nope", None, 404, "there is no execution"),
             ("GET", "executions/nope/log", None, 404, "there is no execution"),
+            ("GET", "nothing", None, 404, "there is nothing at that address"),
+            ("PUT", "schedules", {"cron": "15 4 * * *"}, 405, "that method is not answered here"),
             ("GET", "statistics/nope", None, 404, "there is no schedule nope"),
             ("GET", "schedules/slow/next?count=1001", None, 400, "count: expected `int` <= 1000"),
         ):
@@ -245,6 +247,8 @@ def test_an_emergency_stop_answers_also_when_nothing_runs(served: Dashboard, run
         served.execution(program, "slow")
         stopped = program.post("/api/v1/emergency-stop", json={"hold_reason": "smoke"}).json()
         hold = program.get("/api/v1/overview").json()["hold"]
+        kept = program.post("/api/v1/schedules/slow/run")
+        newest = program.get("/api/v1/executions?schedule_id=slow&limit=1").json()
         released = [program.post("/api/v1/emergency-stop/release").json() for _ in range(2)]
         disks = program.get("/api/v1/disks").json()
         templates = [one["name"] for one in program.get("/api/v1/templates").json()]
@@ -252,6 +256,8 @@ def test_an_emergency_stop_answers_also_when_nothing_runs(served: Dashboard, run
     assert (nothing.status_code, nothing.json()) == (200, [])
     assert [(one["execution_id"], one["verdict"]) for one in stopped] == [(begun["execution_id"], "stopped")]
     assert hold["reason"] == "smoke"
+    assert (kept.status_code, kept.json()) == (202, None)
+    assert [(one["status"], one["cause"]) for one in newest] == [("cancelled", "emergency hold")]
     assert released == [{"was_held": True}, {"was_held": False}]
     assert disks == run_program("disks", "--json", exit_code=0).document
     assert templates == ["nightly", "weekly", "above", "idle"]

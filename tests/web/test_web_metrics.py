@@ -26,6 +26,7 @@ from rebalancer.state import choose_folders
 from rebalancer.web.figures import Figures, FigureSource
 from rebalancer.web.metrics import families
 
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 NOW = 1_795_000_000.0
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -209,12 +210,13 @@ def _demand_promtool(what: str, text: str) -> None:
 
 
 def _demand_every_name_of_the_dashboard(text: str) -> None:
-    """Compare the names that the files for Grafana and Prometheus use with those that are explained in the answer."""
+    """Compare the names that Grafana, the alerts and the page about them use with those explained in the answer."""
     known = set(re.findall(r"^# HELP (\S+)", text, re.MULTILINE))
     for name in ("dashboard.json", "alerts.yml"):
         used = set(re.findall(r"rebalancer_[a-z_]+", (GRAFANA / name).read_text()))
         assert len(used) > 5
         assert used <= known, name
+    assert set(re.findall(r"rebalancer_[a-z_]+", PAGE.read_text())) == known
 
 
 def test_the_dashboard_for_grafana_has_its_panels_side_by_side() -> None:

@@ -1,6 +1,7 @@
 """A real Prometheus scrapes the real dashboard while a run is at work, and knows afterwards what it moved."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 
 from lab import lacking_tools
 from lab.dashboard import Dashboard
@@ -17,6 +17,7 @@ from lab.needs import demand
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 PATIENCE = 30.0  # seconds
+_LISTENING = "0A"
 CONFIG = """\
 global:
   scrape_interval: 1s
@@ -38,7 +39,7 @@ def test_prometheus_follows_a_run(served: Dashboard, tmp_path: Path) -> None:
         begun = program.post("/api/v1/schedules/slow/run").json()
         up = asked.until('up{job="unraid-rebalancer"}', above=0)
         copied = asked.until('rebalancer_running_copied_bytes{schedule="slow"}', above=0)
-        planned = asked.value('rebalancer_running_planned_bytes{schedule="slow"}')
+        planned = asked.until('rebalancer_running_planned_bytes{schedule="slow"}', above=0)
         program.post(f"/api/v1/executions/{begun['execution_id']}/cancel")
         cancelled = asked.until('rebalancer_executions_total{schedule="slow", status="cancelled"}', above=0)
         refused = [expression for expression in expressions() if not asked.understands(expression)]
@@ -111,11 +112,18 @@ def prometheus(folder: Path, served: Dashboard, token: str) -> Iterator[Asked]:
         process.wait(20)
 
 
+def listening_ports(pid: int) -> list[int]:
+    """Return the ports of IPv4 on which a process listens (proc(5), /proc/net/tcp)."""
+    descriptors = Path(f"/proc/{pid}/fd").iterdir()
+    sockets = {os.readlink(one).removeprefix("socket:[").rstrip("]") for one in descriptors if one.is_symlink()}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[1].partition(":")[2], 16) for row in rows if row[3] == _LISTENING and row[9] in sockets]
+
+
 def _port_of(process: "subprocess.Popen[bytes]", log: Path) -> int:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        for connection in psutil.Process(process.pid).net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                return int(connection.laddr.port)
+        for port in listening_ports(process.pid):
+            return port
         time.sleep(0.1)
     raise AssertionError(f"Prometheus does not listen: {log.read_text()}")

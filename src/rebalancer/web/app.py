@@ -50,8 +50,8 @@ _ABOUT = (
 _TAGS = {
     "overview": "How everything stands.",
     "schedules": "When to run, and with which options.",
-    "executions": "What runs, what ran and how it went.",
     "plans": "What would move, and carrying it out.",
+    "executions": "What runs, what ran and how it went.",
     "emergency stop": "Everything at once.",
     "monitoring": "For watchdogs and Prometheus.",
 }

@@ -16,7 +16,9 @@ from rebalancer.web.site import Asking, caller_of, site_of
 
 _STARTED = {
     201: ResponseSpec(ScheduleExecution, generate_examples=False, description="It runs, or waits."),
-    202: ResponseSpec(type(None), generate_examples=False, description="It ended before it was seen."),
+    202: ResponseSpec(
+        type(None), generate_examples=False, description="It ended before it was seen; what is recorded of it says how."
+    ),
 }
 
 
