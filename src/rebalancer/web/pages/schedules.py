@@ -257,7 +257,7 @@ def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, stat
         is_new=is_new,
         source=before.schedule_id if is_new and before.created_at else "",
         schedule=before,
-        version=repr(before.updated_at),
+        updated_at=repr(before.updated_at),
         templates=TEMPLATES,
         chosen=request.query_params.get("template", ""),
     )
