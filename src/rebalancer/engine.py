@@ -158,7 +158,7 @@ class Engine:
         newest = self.index.newest_of_each([one.schedule_id for one in schedules], count=_MOSTLY_ENOUGH)
         found = []
         for schedule in schedules:
-            executions, last_success_time = self._history(schedule.schedule_id, newest[schedule.schedule_id])
+            executions, last_success_time = _history(self.index, schedule.schedule_id, newest[schedule.schedule_id])
             found.append(
                 health_of(
                     schedule,
@@ -172,20 +172,6 @@ class Engine:
                 )
             )
         return found
-
-    def _history(
-        self, schedule_id: str, newest: list[ScheduleExecution]
-    ) -> tuple[list[ScheduleExecution], float | None]:
-        """Return what tells a schedule's health, the few newest where they are enough, and when it last succeeded."""
-        from rebalancer.executions.health import is_enough
-
-        if is_enough(newest):
-            return newest, None
-        if len(newest) < _MOSTLY_ENOUGH:
-            return newest, self.index.success_before_records(schedule_id)
-        statistics = self.index.statistics(schedule_id)
-        last_success_time = statistics.last_success_time if statistics is not None else None
-        return self.index.latest(schedule_id, count=_REMEMBERED), last_success_time
 
     def disks(self) -> "tuple[Disk, ...]":
         """Return every disk, the unusable ones with their reason."""
@@ -469,6 +455,21 @@ class Engine:
             root=str(self.root),
             created_at=now,
         )
+
+
+def _history(
+    index: "Index", schedule_id: str, newest: list[ScheduleExecution]
+) -> tuple[list[ScheduleExecution], float | None]:
+    """Return what tells a schedule's health, the few newest where they are enough, and when it last succeeded."""
+    from rebalancer.executions.health import is_enough
+
+    if is_enough(newest):
+        return newest, None
+    if len(newest) < _MOSTLY_ENOUGH:
+        return newest, index.success_before_records(schedule_id)
+    statistics = index.statistics(schedule_id)
+    last_success_time = statistics.last_success_time if statistics is not None else None
+    return index.latest(schedule_id, count=_REMEMBERED), last_success_time
 
 
 def _nothing_new() -> "Plan":
