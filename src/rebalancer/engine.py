@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # loaded by what uses it: whoever only asks whether something
 
 SCRIPT = "unraid_rebalancer.py"
 PLANNING_SECONDS = 60  # then the best plan so far is taken; arrays of a million units need a few
+_MOSTLY_ENOUGH = 3  # newest executions of a schedule that mostly tell its health
 _REMEMBERED = 50  # newest executions that are asked for the last slot when nothing else knows it
 _KEPT = {"days": 30, "keep_failed_days": 90, "keep_at_least": 10}  # records of runs by hand
 _NEEDED_LATER = (  # loaded before a wait that may take hours: the program may be another one afterwards
@@ -145,26 +146,29 @@ class Engine:
         """Return how these schedules fare, from their records, cron's lines and what runs now."""
         from rebalancer.executions.health import health_of
         from rebalancer.executions.story import holding_of
+        from rebalancer.schedules.lint import lint, which_daemon
 
         try:
             lines = self.cron.installed()
         except (RebalancerError, OSError):  # cron cannot be asked
             lines = None
+        timezone, daemon = self.timezone, which_daemon(self.root)
         running = reversed(ScheduleMonitor.of(self.folders).get_running_executions())
         holding = {one.schedule_id: what for one in running if (what := holding_of(one))}  # a newer one says it
+        newest = self.index.newest_of_each([one.schedule_id for one in schedules], count=_MOSTLY_ENOUGH)
         found = []
         for schedule in schedules:
-            statistics = self.index.statistics(schedule.schedule_id)
+            executions, last_success_time = _history(self.index, schedule.schedule_id, newest[schedule.schedule_id])
             found.append(
                 health_of(
                     schedule,
-                    self.index.latest(schedule.schedule_id, count=_REMEMBERED),
+                    executions,
                     now=now,
-                    machine_timezone=self.timezone,
-                    last_success_time=statistics.last_success_time if statistics is not None else None,
+                    machine_timezone=timezone,
+                    last_success_time=last_success_time,
                     holding=holding.get(schedule.schedule_id, ""),
                     cron_line=None if lines is None else schedule.schedule_id in lines,
-                    warnings=self.objections(schedule, now=now),
+                    warnings=lint(schedule, daemon=daemon, machine_timezone=timezone, now=now),
                 )
             )
         return found
@@ -451,6 +455,21 @@ class Engine:
             root=str(self.root),
             created_at=now,
         )
+
+
+def _history(
+    index: "Index", schedule_id: str, newest: list[ScheduleExecution]
+) -> tuple[list[ScheduleExecution], float | None]:
+    """Return what tells a schedule's health, the few newest where they are enough, and when it last succeeded."""
+    from rebalancer.executions.health import is_enough
+
+    if is_enough(newest):
+        return newest, None
+    if len(newest) < _MOSTLY_ENOUGH:
+        return newest, index.success_before_records(schedule_id)
+    statistics = index.statistics(schedule_id)
+    last_success_time = statistics.last_success_time if statistics is not None else None
+    return index.latest(schedule_id, count=_REMEMBERED), last_success_time
 
 
 def _nothing_new() -> "Plan":

@@ -75,6 +75,13 @@ class Index:
     def latest(self, schedule_id: str, *, count: int) -> list[ScheduleExecution]:
         return [one for one in self.executions if one.schedule_id == schedule_id][:count]
 
+    def newest_of_each(self, schedule_ids: list[str], *, count: int) -> dict[str, list[ScheduleExecution]]:
+        return {one: self.latest(one, count=count) for one in schedule_ids}
+
+    def success_before_records(self, schedule_id: str) -> float | None:
+        known = self.known.get(schedule_id)
+        return None if known is None else known.last_success_time
+
 
 @pytest.fixture
 def engine(engine: Any, tmp_path: Path) -> Any:

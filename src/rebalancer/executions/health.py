@@ -88,6 +88,16 @@ def health_of(
     )
 
 
+def is_enough(newest: Sequence[ScheduleExecution]) -> bool:
+    """Return whether some of a schedule's newest executions say the same of its health as all of them do.
+
+    So it is when one of them succeeded, and one stands for a slot that came after every older one had begun.
+    """
+    slot = newest_slot(newest)
+    has_succeeded = any(one.status is ExecutionStatus.COMPLETED and one.exit_code != ExitCode.NOT_NOW for one in newest)
+    return has_succeeded and slot is not None and slot.at >= newest[-1].start_time
+
+
 def _condition(schedule: Schedule, last: ScheduleExecution | None, *, is_missing: bool, now: float) -> Condition:
     if not schedule.enabled:
         return Condition.DISABLED

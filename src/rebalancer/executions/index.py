@@ -85,6 +85,20 @@ class Index:
         """Return the newest executions of a schedule, newest first."""
         return self.history(schedule_id=schedule_id, limit=count)
 
+    def newest_of_each(self, schedule_ids: Sequence[str], *, count: int) -> dict[str, list[ScheduleExecution]]:
+        """Return the newest executions of several schedules, newest first, each as it stands now, in one look."""
+        for _ in range(_TRIES):
+            names = self._ask(partial(index_query.newest_of_each, schedule_ids=schedule_ids, count=count))
+            loaded = {one: [self._load(name) for name in some] for one, some in names.items()}
+            if not any(None in some for some in loaded.values()):
+                break
+            self._change(index_table.distrust)  # a file was changed in place, which its folder does not tell
+        return {one: [found for found in some if found is not None] for one, some in loaded.items()}
+
+    def success_before_records(self, schedule_id: str) -> float | None:
+        """Return when the last success began whose record was removed; None when there is none."""
+        return self._lifetime(schedule_id).totals.last_success or None
+
     def active(self) -> list[ScheduleExecution]:
         """Return the executions that are pending or running, newest first."""
         standing = [one for one in self._unsettled().values() if not one.status.is_final]

@@ -1,6 +1,7 @@
 """The questions that the index answers; each is read from one of its sorted copies, not from the rows."""
 
 import os
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from sqlite3 import Connection, OperationalError
@@ -18,6 +19,9 @@ _LOW = 2**30
 _LATER_THAN_ALL = (float("inf"), "")
 _SUMS = "0, sum(files), 0, sum(bytes)"
 _SUMS_IN_PARTS = f"sum(files / {_LOW}), sum(files % {_LOW}), sum(bytes / {_LOW}), sum(bytes % {_LOW})"
+_NEWEST_OF = (
+    "SELECT name FROM execution INDEXED BY figures WHERE schedule_id = ? ORDER BY start DESC, name DESC LIMIT ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ def newest(database: Connection, wanted: Filter, *, limit: int) -> list[str]:
         ),
     )
     return [name for (name,) in rows]
+
+
+def newest_of_each(database: Connection, schedule_ids: Sequence[str], count: int) -> dict[str, list[str]]:
+    """Return the names of the newest executions of several schedules, newest first."""
+    return {one: [name for (name,) in database.execute(_NEWEST_OF, (one, count))] for one in schedule_ids}
 
 
 def active(database: Connection) -> list[str]:

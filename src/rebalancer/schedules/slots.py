@@ -1,7 +1,7 @@
 """The moments at which a schedule is due, computed as Debian's cron would fire, with daylight saving time done right."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from hashlib import sha256
@@ -103,15 +103,20 @@ def is_moved(slot: Slot, cron: str) -> bool:
     return wall.minute not in minutes or wall.hour not in hours
 
 
-def days_of_change(timezone: str, *, since: float, days: int) -> Iterator[tuple[float, float]]:
-    """Yield the beginning and the end of each local day on which the zone's clocks are put forward or back."""
-    here = zone(timezone)
-    today = datetime.fromtimestamp(since, here).date()
+def days_of_change(timezone: str, *, since: float, days: int) -> Sequence[tuple[float, float]]:
+    """Return the beginning and the end of each local day on which the zone's clocks are put forward or back."""
+    return _days_of_change(timezone, datetime.fromtimestamp(since, zone(timezone)).date(), days)
+
+
+@lru_cache(maxsize=64)
+def _days_of_change(timezone: str, first: date, days: int) -> tuple[tuple[float, float], ...]:
+    here, found = zone(timezone), []
     for number in range(days):
-        begin = datetime.combine(today + timedelta(days=number), time(), tzinfo=here)
+        begin = datetime.combine(first + timedelta(days=number), time(), tzinfo=here)
         end = begin + timedelta(days=1)
         if begin.utcoffset() != end.utcoffset():
-            yield begin.timestamp(), end.timestamp()
+            found.append((begin.timestamp(), end.timestamp()))
+    return tuple(found)
 
 
 def _slots(schedule: Schedule, *, after: float, machine_timezone: str) -> Iterator[Slot]:

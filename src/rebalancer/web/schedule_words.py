@@ -49,7 +49,11 @@ class Clock:
     def moment(self, at: float, schedule: Schedule) -> str:
         """Return a moment in the schedule's time zone, which is named when it is not the machine's."""
         here = self.zone_of(schedule)
-        return moments.in_words(at, now=self.now, timezone=here) + ("" if here == self.timezone else f" {here}")
+        return self.local(at, schedule) + ("" if here == self.timezone else f" {here}")
+
+    def local(self, at: float, schedule: Schedule) -> str:
+        """Return a moment in the schedule's time zone, where the page names that already."""
+        return moments.in_words(at, now=self.now, timezone=self.zone_of(schedule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def coming(slots: Sequence[Slot], schedule: Schedule, clock: Clock) -> list[Comi
     return [
         Coming(
             at=slot.at,
-            words=clock.moment(slot.at, schedule),
+            words=clock.local(slot.at, schedule),
             exact=f"{slot.local[:10]} {slot.local[11:16]} {slot.local[19:]}",
             distance=moments.distance(slot.at, now=clock.now),
             note="clocks skip that time of day; it runs right after" if is_moved(slot, schedule.cron) else "",

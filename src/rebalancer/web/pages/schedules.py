@@ -72,8 +72,8 @@ def _row(schedule: Schedule, health: ScheduleHealth, clock: Clock) -> Row:
         health=health,
         badge=schedule_words.condition_badge(health.condition),
         when=schedule_words.when(schedule),
-        last_success="" if succeeded is None else clock.moment(succeeded, schedule),
-        next_run="" if coming is None else clock.moment(coming.at, schedule),
+        last_success="" if succeeded is None else clock.local(succeeded, schedule),
+        next_run="" if coming is None else clock.local(coming.at, schedule),
         next_distance="" if coming is None else distance(coming.at, now=clock.now),
         remarks=schedule_words.remarks(health, schedule, clock),
     )
@@ -133,7 +133,7 @@ def _told(one: ScheduleExecution, schedule: Schedule, clock: Clock) -> dict[str,
     return {
         "execution": one,
         "badge": schedule_words.status_badge(one.status),
-        "began": clock.moment(one.start_time, schedule),
+        "began": clock.local(one.start_time, schedule),
         "took": schedule_words.took(one),
     }
 
@@ -260,7 +260,7 @@ def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, stat
         is_new=is_new,
         source=before.schedule_id if is_new and before.created_at else "",
         schedule=before,
-        version=repr(before.updated_at),
+        updated_at=repr(before.updated_at),
         templates=TEMPLATES,
         chosen=request.query_params.get("template", ""),
     )
