@@ -195,9 +195,11 @@ def test_an_execution_is_told_from_its_record_and_hostile_names_are_text(person:
         disks_before=before,
         disks_after=after,
     )
-    plant(state, told)
+    recovered = execution(2, moves_done=2, moves_planned=1, bytes_moved=6_000_000_000, bytes_planned=3_000_000_000)
+    plant(state, told, recovered)
 
     page = person.get(f"/executions/{told.execution_id}").text
+    more = person.get(f"/executions/{recovered.execution_id}").text
 
     assert "<script>alert" not in page
     assert "\x1b" not in page
@@ -212,6 +214,8 @@ def test_an_execution_is_told_from_its_record_and_hostile_names_are_text(person:
     ):  # fmt: skip
         assert fact in page, fact
     assert "/cancel" not in page
+    assert "some of them begun by an earlier execution" in more
+    assert "6.00 GB</strong></dd>" in more
     (drawing,) = drawings_of(page)
     assert drawing.get("role") == "img"
     assert "disk1 from 90.0 % to 50.0 %" in "".join(drawing.itertext())
