@@ -7,7 +7,10 @@ from importlib.util import find_spec
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ENVIRONMENT = os.path.join(HERE, ".venv", "bin", "python")
-NEEDED = ("apprise", "click", "cronsim", "msgspec", "psutil", "rich", "xxhash")
+NEEDED = (
+    "apprise", "argon2", "click", "cronsim", "jinja2", "litestar", "msgspec", "prometheus_client", "psutil", "rich",
+    "uvicorn", "xxhash",
+)  # fmt: skip
 TRIED = "REBALANCER_SCRIPT_RESTARTED"
 
 

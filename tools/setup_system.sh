@@ -12,7 +12,7 @@ losetup:util-linux mount:mount mergerfs:mergerfs fusermount3:fuse3
 rsync:rsync strace:strace
 setfattr:attr setfacl:acl setcap:libcap2-bin cron:cron
 nbdkit:nbdkit nbdfuse:libnbd-bin
-chromium:chromium npm:npm
+chromium:chromium npm:npm prometheus:prometheus
 "
 browser="$(dirname "$0")/../tests/browser"
 

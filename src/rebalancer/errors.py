@@ -40,6 +40,10 @@ class RefusedError(RebalancerError):
     exit_code = ExitCode.REFUSED
 
 
+class TakenError(RefusedError):
+    """Something of that name is there already."""
+
+
 class NotNowError(RebalancerError):
     """A guard or a lock holds the work; later may be fine."""
 

@@ -15,7 +15,7 @@ _POWERS = {
     "p": 10**15, "pb": 10**15, "pib": 2**50,
 }  # fmt: skip
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]*)", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([a-z]*)", re.ASCII)
 _LARGEST = 2**63 - 1
 
 

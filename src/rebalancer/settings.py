@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import re
-import stat
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +12,9 @@ import msgspec
 from msgspec import Struct, field
 
 from rebalancer import records
-from rebalancer.errors import NotFoundError, RefusedError, UsageError
+from rebalancer.errors import NotFoundError, UsageError
 from rebalancer.quantities import Reserve, parse_duration, parse_reserve, parse_size
+from rebalancer.state import refuse_if_open_to_others
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63}){0,10}\.?", re.ASCII)
 _SCHEDULE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}", re.ASCII)
@@ -138,7 +138,7 @@ def load(path: Path) -> Settings:
         data = records.read_bytes(path)
     except NotFoundError:
         return Settings()
-    _refuse_if_open_to_others(path)
+    refuse_if_open_to_others(path)
     settings = _checked(_parsed(data, path), path)
     _check_values(settings, path)
     return settings
@@ -184,14 +184,6 @@ def check_serve(serve: ServeSettings, *, where: str) -> None:
         raise UsageError(
             f"{where}: login: it may be left out only where nobody but this machine can ask: {serve.listen}"
         )
-
-
-def _refuse_if_open_to_others(path: Path) -> None:
-    status = path.lstat()
-    if status.st_uid not in {os.geteuid(), 0}:
-        raise RefusedError(f"{path} belongs to another user (uid {status.st_uid})")
-    if stat.S_IMODE(status.st_mode) & 0o022:
-        raise RefusedError(f"{path} can be written by others; run: chmod go-w {path}")
 
 
 def _parsed(data: bytes, path: Path) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def ensure(folder: Path) -> Path:
     whoever can plant a record there could choose what the program does as this user.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():  # asked first: whoever only looks asks the file system to change nothing
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise RefusedError(f"the state folder {folder} cannot be used: {(error.strerror or '').lower()}") from error
     status = folder.stat()
@@ -112,6 +113,15 @@ def ensure(folder: Path) -> Path:
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise RefusedError(f"the state folder {folder} can be written by others; run: chmod go-w {folder}")
     return folder
+
+
+def refuse_if_open_to_others(path: Path) -> None:
+    """Raise RefusedError for a file that others own or can write to: it could say whatever they like."""
+    status = path.lstat()
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise RefusedError(f"{path} belongs to another user (uid {status.st_uid})")
+    if stat.S_IMODE(status.st_mode) & 0o022 and not stat.S_ISLNK(status.st_mode):
+        raise RefusedError(f"{path} can be written by others; run: chmod go-w {path}")
 
 
 def _config_folder(root: Path, environment: dict[str, str], uid: int) -> Path:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rebalancer.executions.execution import Event, ExecutionStatus, LeftFile, ScheduleExecution
-from rebalancer.executions.story import events_of, holding_of, sentences_of, standing_of
+from rebalancer.executions.story import events_of, held_by_guard, holding_of, sentences_of, standing_of
 
 HELD = ScheduleExecution(
     execution_id="x",
@@ -82,3 +82,16 @@ def test_what_holds_an_active_execution_is_told_until_it_goes_on() -> None:
     assert holding_of(HELD) == "held: disk2 is in use"
     assert holding_of(paused) == "paused: too hot"
     assert holding_of(replace(paused, timeline=(*paused.timeline, Event(14.0, "went on")))) == ""
+
+
+def test_the_seconds_of_holds_are_told_by_guard() -> None:
+    timeline = (
+        Event(0.0, "held", "a", guards=("mover",)), Event(50.0, "still held", "b", guards=("mover", "parity")),
+        Event(60.0, "started"), Event(70.0, "paused", "c", guards=("temperature",)), Event(75.0, "asked to stop"),
+    )  # fmt: skip
+    active = replace(HELD, status=ExecutionStatus.RUNNING, timeline=timeline)
+    ended = replace(active, status=ExecutionStatus.CANCELLED, end_time=80.0)
+
+    assert held_by_guard(active, now=100.0) == {"mover": 60.0, "parity": 10.0, "temperature": 30.0}
+    assert held_by_guard(ended, now=100.0) == {"mover": 60.0, "parity": 10.0, "temperature": 10.0}
+    assert held_by_guard(HELD, now=31.0) == {"unknown": 20.0}

@@ -39,4 +39,5 @@ def test_a_hold_is_noted_when_the_reasons_change_and_not_when_their_figures_do()
         ("went on", ""),
         ("paused", "the mover runs (pid 7)"),
     ]
-    assert timeline.events()[0] == Event(1.0, "paused", "disk1 is at 47 °C")
+    assert timeline.events()[0] == Event(1.0, "paused", "disk1 is at 47 °C", guards=("temperature",))
+    assert [event.guards for event in timeline.events()[1:3]] == [("mover", "temperature"), ("temperature",)]

@@ -13,7 +13,7 @@ from lab import needs
 from lab.dashboard import Dashboard
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 15_000  # milliseconds for anything to appear
+PATIENCE = 30_000  # milliseconds for anything to appear
 _SERIOUS = {"serious", "critical"}
 Scheme = Literal["light", "dark"]
 

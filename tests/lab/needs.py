@@ -19,7 +19,7 @@ PACKAGES = {
     "getfattr": "attr", "setfacl": "acl", "getfacl": "acl", "setcap": "libcap2-bin", "getcap": "libcap2-bin", "cron": "cron",
     "crontab": "cron", "xfs_io": "xfsprogs", "setpriv": "util-linux", "nbdkit": "nbdkit",
     "nbdfuse": "libnbd-bin", "linux.uml": "user-mode-linux", "dmsetup": "dmsetup",
-    "chromium": "chromium", "npm": "npm",
+    "chromium": "chromium", "npm": "npm", "prometheus": "prometheus", "promtool": "prometheus",
 }  # fmt: skip
 AXE = Path(__file__).parents[1] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"

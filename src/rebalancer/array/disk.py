@@ -52,3 +52,32 @@ class Disk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def used_percent(self) -> float:
         """Used space in percent of the size; 0.0 for a disk without a size."""
         return 100 * self.used_bytes / self.size_bytes if self.size_bytes else 0.0
+
+
+class DiskDocument(Struct, frozen=True, kw_only=True):
+    """One disk as programs read it. Sizes in bytes, ``used_percent`` from 0 to 100."""
+
+    name: str
+    path: str
+    filesystem: str
+    size_bytes: int
+    used_bytes: int
+    free_bytes: int
+    used_percent: float
+    status: DiskStatus
+    reason: str  # why it takes no part, as a sentence; empty when it does
+
+
+def document_of(disk: Disk) -> DiskDocument:
+    """Return the document of one disk."""
+    return DiskDocument(
+        name=disk.name,
+        path=disk.path,
+        filesystem=disk.filesystem,
+        size_bytes=disk.size_bytes,
+        used_bytes=disk.used_bytes,
+        free_bytes=disk.free_bytes,
+        used_percent=round(disk.used_percent, 2),
+        status=disk.status,
+        reason=disk.reason,
+    )

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from rebalancer import records
 from rebalancer.cli import output, tables
 from rebalancer.cli.options import global_options
 from rebalancer.cli.session import Session
+from rebalancer.errors import RebalancerError
 
 if TYPE_CHECKING:
     from rebalancer.web.credentials import CredentialStore
@@ -21,6 +23,14 @@ Examples:
 
 Passwords and tokens are shown once; only digests are kept. A dashboard that runs follows at once.
 """
+
+
+def _complete_token(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    try:
+        tokens = _store(context.ensure_object(Session)).load().tokens
+    except RebalancerError:
+        return []
+    return [CompletionItem(one.name) for one in tokens if one.name.startswith(begun)]
 
 
 @click.group("access", epilog=EPILOG)
@@ -37,11 +47,11 @@ def password(session: Session, *, ask: bool) -> None:
     chosen = click.prompt("new password", hide_input=True, confirmation_prompt=True, err=True) if ask else ""
     made = _store(session).new_password(chosen)
     if session.is_json:
-        output.print_json({"password": made})
-    elif ask:
-        output.say("the password is changed")
-    else:
+        output.print_json({"password": None if ask else made})
+    elif not ask:
         output.say(f"password: {made}  (shown this once)")
+    elif session.shows:
+        output.say("the password is changed")
 
 
 @command.group("token")
@@ -88,7 +98,7 @@ def list_tokens(session: Session) -> None:
 
 
 @token.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_token)
 @global_options
 @click.pass_obj
 def revoke(session: Session, *, name: str) -> None:
@@ -103,5 +113,4 @@ def revoke(session: Session, *, name: str) -> None:
 def _store(session: Session) -> "CredentialStore":
     from rebalancer.web.credentials import CredentialStore
 
-    session.engine()
     return CredentialStore(session.folders(), clock=session.clock)

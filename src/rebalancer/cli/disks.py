@@ -20,10 +20,11 @@ Examples:
 @click.pass_obj
 def command(session: Session) -> None:
     """Show how full every disk is, and why one cannot take part."""
+    from rebalancer.array.disk import document_of
     from rebalancer.cli import showing
 
     disks = session.engine().disks()
     if session.is_json:
-        output.print_json(showing.disk_document(disks))
+        output.print_json([document_of(disk) for disk in disks])
     elif session.shows:
         showing.show_disks(disks)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from rebalancer import records
 from rebalancer.cli import output, tables
 from rebalancer.cli.tables import Cell, Column, Table
 from rebalancer.quantities import format_duration, format_size
+from rebalancer.schedules import document as documents
 from rebalancer.schedules.moments import distance, in_words
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot
@@ -55,11 +57,10 @@ class Now:
 
 def document(schedule: Schedule, now: Now, *, count: int = 3) -> dict[str, Any]:
     """Return every field of a schedule, also those at their default, its state, and its next slots."""
-    return {
-        **_fields(schedule),
-        "state": state_of(schedule, now=now.at),
-        "next": [{"at": slot.at, "local": slot.local} for slot in now.next_slots(schedule, count)],
-    }
+    found: dict[str, Any] = records.to_builtins(
+        documents.document(schedule, now=now.at, machine_timezone=now.timezone, count=count)
+    )
+    return found
 
 
 def show_list(schedules: Sequence[Schedule], now: Now) -> None:
@@ -148,11 +149,6 @@ def state_in_words(schedule: Schedule, now: Now) -> str:
     until = "" if suspension.until is None else f" until {now.moment(suspension.until, schedule)}"
     reason = f": {suspension.reason}" if suspension.reason else ""
     return f"suspended by {suspension.actor}{until}{reason}"
-
-
-def _fields(options: Struct) -> dict[str, Any]:
-    values = ((name, getattr(options, name)) for name in options.__struct_fields__)
-    return {name: _fields(value) if isinstance(value, Struct) else value for name, value in values}
 
 
 def _changed(options: Struct) -> list[tuple[str, str]]:

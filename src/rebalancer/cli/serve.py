@@ -84,7 +84,7 @@ def _chosen(engine: "Engine", listen: str | None, hosts: tuple[str, ...]) -> set
 def _serve(
     session: Session, engine: "Engine", chosen: settings.ServeSettings, cancel: Cancel, clock: "Clock | None"
 ) -> None:
-    from rebalancer.web.server import listening, serve
+    from rebalancer.web.server import address_of, listening, serve
     from rebalancer.web.site import Site
 
     site = Site.of(
@@ -95,15 +95,23 @@ def _serve(
     )
     listener = listening(*chosen.address)
     password = site.credentials.first_password() if chosen.login else ""
-    host, port = listener.getsockname()[:2]
+    address = f"http://{address_of(*listener.getsockname()[:2])}/"
     with output.reader_may_leave():
         if clock is not None:
             _introduce_clock(session, engine)
-        if session.shows:
-            output.say(f"dashboard: http://{f'[{host}]' if ':' in host else host}:{port}/")
-        if password:  # also for --quiet: nobody could log in without it
-            output.say(f"password: {password}  (shown this once; for a new one: unraid-rebalancer access password)")
+        _introduce_dashboard(session, address, password)
     serve(site, listener, cancel, clock=clock.run if clock is not None else None)
+
+
+def _introduce_dashboard(session: Session, address: str, password: str) -> None:
+    """Say where it is; the first password also when nothing is to be said: nobody could log in without it."""
+    if session.is_json:
+        output.print_json({"dashboard": address, "password": password or None})
+        return
+    if session.shows:
+        output.say(f"dashboard: {address}")
+    if password:
+        output.say(f"password: {password}  (shown this once; for a new one: unraid-rebalancer access password)")
 
 
 def _introduce_clock(session: Session, engine: "Engine") -> None:

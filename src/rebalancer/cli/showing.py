@@ -33,24 +33,6 @@ def show_disks(disks: Sequence[Disk]) -> None:
             output.say(f"{disk.name}: gives, but receives nothing: its pool creates no files there (NC)")
 
 
-def disk_document(disks: Sequence[Disk]) -> list[dict[str, object]]:
-    """Return the document of ``disks --json``."""
-    return [
-        {
-            "name": disk.name,
-            "path": disk.path,
-            "filesystem": disk.filesystem,
-            "size_bytes": disk.size_bytes,
-            "used_bytes": disk.used_bytes,
-            "free_bytes": disk.free_bytes,
-            "used_percent": round(disk.used_percent, 2),
-            "status": disk.status.value,
-            "reason": disk.reason,
-        }
-        for disk in disks
-    ]
-
-
 def show_inventory(inventory: Inventory, *, every_detail: bool) -> None:
     columns = (
         Column("disk"), Column("units", is_number=True), Column("files", is_number=True),

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rebalancer import names, records
 from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.executions import process, request
 from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
 from rebalancer.executions.live import Live
+from rebalancer.executions.log import end_of
 from rebalancer.executions.settle import Remains, settled, with_live_figures
 from rebalancer.executions.store import ExecutionStore
 from rebalancer.state import StateFolders
@@ -118,22 +118,8 @@ class Current:
 
     def _last_words(self, execution_id: str) -> str:
         """Return the last line of a crash that the log ends with; nothing when it does not."""
-        tail = _end_of(self.folders.logs / f"{execution_id}.log")
+        tail = end_of(self.folders.logs / f"{execution_id}.log", size=_TAIL)
         if not any(crash in tail for crash in _CRASHES):
             return ""
         lines = tail.decode(errors="replace").strip().splitlines()
         return names.display(lines[-1].strip())[:200]
-
-
-def _end_of(path: Path) -> bytes:
-    """Return the last bytes of a regular file; none when it cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.pread(fd, _TAIL, max(0, os.fstat(fd).st_size - _TAIL))
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)

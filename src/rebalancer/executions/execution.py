@@ -38,6 +38,7 @@ class Event:
     at: float  # seconds since 1970 (UTC)
     what: str
     why: str = ""
+    guards: tuple[str, ...] = ()  # the guards that held it; empty when nothing did
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A pause by hand: a note beside the live progress, which the execution's supervisor takes for one more hold."""
 
+import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -45,6 +46,11 @@ def holds_of(folders: StateFolders, execution_id: str) -> list[Hold]:
     except RebalancerError:
         return [Hold(guard=GUARD, reason="paused by hand")]
     return [Hold(guard=GUARD, reason=f"paused by {note.actor}{f': {note.reason}' if note.reason else ''}")]
+
+
+def is_paused(folders: StateFolders, execution_id: str) -> bool:
+    """Return whether somebody paused an execution and nobody let it go on."""
+    return os.path.lexists(_path(folders, execution_id))
 
 
 def _path(folders: StateFolders, execution_id: str) -> Path:

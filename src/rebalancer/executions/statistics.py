@@ -49,6 +49,13 @@ class ScheduleStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Statistics(ScheduleStatistics):
+    """The same figures with the percent of the ended executions that were successful, as programs read them."""
+
+    success_rate: float = 0.0  # what is derived of the others, written down
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """How durations (seconds) and speeds (bytes per second) lie; None where there is nothing to lie."""
 
@@ -85,9 +92,14 @@ def statistics_of(schedule_id: str, totals: Totals, spread: Spread) -> ScheduleS
     )
 
 
+def in_full(statistics: ScheduleStatistics) -> Statistics:
+    """Return the figures with the success rate."""
+    return Statistics(**asdict(statistics), success_rate=statistics.success_rate)
+
+
 def document(statistics: ScheduleStatistics) -> dict[str, Any]:
     """Return what ``--json`` prints: the fields by name, and the success rate."""
-    return {**asdict(statistics), "success_rate": statistics.success_rate}
+    return asdict(in_full(statistics))
 
 
 def rank_of(percent: float, count: int) -> int:

@@ -51,6 +51,21 @@ def holding_of(execution: ScheduleExecution) -> str:
     return f"{last.what.removeprefix('still ')}: {last.why}" if last.what in _WAITING | _PAUSED else ""
 
 
+def held_by_guard(execution: ScheduleExecution, *, now: float) -> dict[str, float]:
+    """Return for how many seconds each guard held or paused an execution; until ``now`` while it still does.
+
+    What several guards held at once counts for each of them. A record from before guards were noted says "unknown".
+    """
+    seconds: dict[str, float] = {}
+    events = [event for event in execution.timeline if event.what != "asked to stop"]
+    last = now if not execution.status.is_final else execution.end_time or execution.start_time
+    for event, until in zip(events, [*(one.at for one in events[1:]), last], strict=True):
+        if event.what in _WAITING | _PAUSED:
+            for guard in event.guards or ("unknown",):
+                seconds[guard] = seconds.get(guard, 0.0) + max(0.0, until - event.at)
+    return seconds
+
+
 def _what_held_it(execution: ScheduleExecution) -> Iterator[str]:
     """Yield how long it waited and paused; of one that still does, until it last noted something."""
     waited, paused = _spans(execution.timeline, _WAITING), _spans(execution.timeline, _PAUSED)

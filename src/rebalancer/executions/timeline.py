@@ -16,11 +16,11 @@ class Timeline:
         self._events: list[Event] = []
         self._holds: frozenset[tuple[str, str]] = frozenset()
 
-    def add(self, what: str, why: str = "") -> None:
+    def add(self, what: str, why: str = "", *, guards: tuple[str, ...] = ()) -> None:
         """Note an event; the same one again right after itself is not repeated."""
         if self._events and (self._events[-1].what, self._events[-1].why) == (what, why):
             return
-        self._events.append(Event(self._clock(), what, why))
+        self._events.append(Event(self._clock(), what, why, guards))
         if len(self._events) > KEPT:
             del self._events[KEPT // 2]
 
@@ -28,7 +28,8 @@ class Timeline:
         """Note what holds it, all reasons together, when others hold it than before; changed figures are not noted."""
         kinds = frozenset(hold.kind for hold in holds)
         if kinds != self._holds:
-            self.add(f"still {what}" if self._holds else what, in_words(holds))
+            guards = tuple(dict.fromkeys(hold.guard for hold in holds))
+            self.add(f"still {what}" if self._holds else what, in_words(holds), guards=guards)
             self._holds = kinds
 
     def let_go(self, what: str) -> None:

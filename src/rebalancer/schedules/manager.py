@@ -10,7 +10,15 @@ from pathlib import Path
 from msgspec import structs
 
 from rebalancer import names, records
-from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, RebalancerError, RefusedError, UsageError
+from rebalancer.errors import (
+    DamagedRecordError,
+    NotFoundError,
+    NotNowError,
+    RebalancerError,
+    RefusedError,
+    TakenError,
+    UsageError,
+)
 from rebalancer.schedules import validation
 from rebalancer.schedules.schedule import Schedule, Suspension
 from rebalancer.state import ensure
@@ -41,11 +49,11 @@ class ScheduleManager:
         self.folder = Path(os.path.abspath(config_dir)) / "schedules"
 
     def create(self, schedule: Schedule, *, now: float) -> Schedule:
-        """Save a new schedule. Raises UsageError naming the field that is wrong, RefusedError for a taken id."""
+        """Save a new schedule. Raises UsageError naming the field that is wrong, TakenError for a taken id."""
         checked = validation.check(structs.replace(schedule, created_at=now, updated_at=now))
         with self._lock():
             if os.path.lexists(self._path(checked.schedule_id)):
-                raise RefusedError(f"there is a schedule {checked.schedule_id} already; edit it or choose another name")
+                raise TakenError(f"there is a schedule {checked.schedule_id} already; edit it or choose another name")
             self._write(checked)
         return checked
 

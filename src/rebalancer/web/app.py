@@ -7,14 +7,28 @@ from litestar import Litestar, Response, Router
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from rebalancer import names
-from rebalancer.errors import DamagedRecordError, NotFoundError, NotNowError, RebalancerError, RefusedError, UsageError
+from rebalancer.errors import (
+    DamagedRecordError,
+    NotFoundError,
+    NotNowError,
+    RebalancerError,
+    RefusedError,
+    TakenError,
+    UsageError,
+)
 from rebalancer.version import VERSION
+from rebalancer.web.api import answers, emergency, turns
+from rebalancer.web.api import executions as api_executions
 from rebalancer.web.api import overview as api_overview
+from rebalancer.web.api import plans as api_plans
+from rebalancer.web.api import schedules as api_schedules
 from rebalancer.web.health import healthz
-from rebalancer.web.pages import access, executions, keeping_up, overview, statistics
+from rebalancer.web.metrics import Metrics, metrics
+from rebalancer.web.pages import access, controls, executions, keeping_up, overview, plan, schedules, statistics
 from rebalancer.web.rules import LARGEST_BODY, RefusalError
 from rebalancer.web.site import Asking, Site, page
 
@@ -22,9 +36,24 @@ _log = logging.getLogger("rebalancer.web")
 _STATUS: dict[type[RebalancerError], int] = {
     UsageError: 400,
     NotFoundError: 404,
+    TakenError: 409,
     RefusedError: 403,
     NotNowError: 409,
     DamagedRecordError: 500,
+}
+
+
+_ABOUT = (
+    "Everything that the dashboard shows and does. Times are seconds since 1970 (UTC), durations seconds, sizes bytes. "
+    'Every error is {"error": "a sentence"}.'
+)
+_TAGS = {
+    "overview": "How everything stands.",
+    "schedules": "When to run, and with which options.",
+    "executions": "What runs, what ran and how it went.",
+    "plans": "What would move, and carrying it out.",
+    "emergency stop": "Everything at once.",
+    "monitoring": "For watchdogs and Prometheus.",
 }
 
 
@@ -37,14 +66,31 @@ def application(site: Site) -> Litestar:
                 path="/",
                 route_handlers=[
                     healthz,
+                    metrics,
                     *access.HANDLERS,
+                    *controls.HANDLERS,
                     *executions.HANDLERS,
                     *keeping_up.HANDLERS,
                     *overview.HANDLERS,
+                    *plan.HANDLERS,
+                    *schedules.HANDLERS,
                     *statistics.HANDLERS,
                 ],
             ),
-            Router(path="/api/v1", route_handlers=[*api_overview.HANDLERS], security=[{"token": []}]),
+            Router(
+                path="/api/v1",
+                route_handlers=[
+                    *api_overview.HANDLERS,
+                    *api_schedules.HANDLERS,
+                    *turns.HANDLERS,
+                    *api_executions.HANDLERS,
+                    *api_plans.HANDLERS,
+                    *emergency.HANDLERS,
+                ],
+                security=[{"token": []}],
+                request_class=answers.ProgramRequest,
+                exception_handlers=answers.EXCEPTION_HANDLERS,
+            ),
         ],
         exception_handlers={
             RefusalError: _refused,
@@ -52,23 +98,35 @@ def application(site: Site) -> Litestar:
             HTTPException: _by_status,
             Exception: _unexpected,
         },
-        openapi_config=OpenAPIConfig(
-            title="Unraid Rebalancer",
-            version=VERSION,
-            path="/api/v1/openapi",
-            render_plugins=[],
-            use_handler_docstrings=True,
-            components=Components(
-                security_schemes={
-                    "token": SecurityScheme(type="http", scheme="bearer"),
-                }
-            ),
-        ),
+        openapi_config=_openapi(),
         logging_config=None,
         request_max_body_size=LARGEST_BODY,
     )
     app.state.site = site
+    app.state.metrics = Metrics(site)
     return app
+
+
+def _openapi() -> OpenAPIConfig:
+    """Return how the document for programs is made; it is at /api/v1/openapi/openapi.json."""
+    return OpenAPIConfig(
+        title="Unraid Rebalancer",
+        version=VERSION,
+        description=_ABOUT,
+        path="/api/v1/openapi",
+        render_plugins=[JsonRenderPlugin()],
+        use_handler_docstrings=True,
+        tags=[Tag(name=name, description=words) for name, words in _TAGS.items()],
+        components=Components(
+            security_schemes={
+                "token": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description="A token of 'unraid-rebalancer access token create NAME'; with --read-only for GET alone.",
+                )
+            }
+        ),
+    )
 
 
 def _refused(request: Asking, error: RefusalError) -> Response[Any]:

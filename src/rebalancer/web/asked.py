@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -59,12 +58,12 @@ class Asked:
 
     @property
     def cookie(self) -> str:
-        """The session's secret; empty when none was sent."""
-        try:
-            morsel = SimpleCookie("; ".join(self.all("cookie"))).get(COOKIE)
-        except CookieError:
-            return ""
-        return morsel.value if morsel is not None else ""
+        """The session's secret; empty when none was sent.
+
+        Cookies know no ports, so those of everything else on this machine come along, however they are written.
+        """
+        pairs = (pair.strip().partition("=") for header in self.all("cookie") for pair in header.split(";"))
+        return next((value.strip('"') for name, _, value in pairs if name == COOKIE), "")
 
     @property
     def bearer(self) -> str:

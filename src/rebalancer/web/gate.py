@@ -1,4 +1,4 @@
-"""Every request goes through here first: judged by the rules, its sender known, its answer given its safe headers."""
+"""Every request goes through here first: judged by the rules, its sender known, its answer kept by nobody."""
 
 import asyncio
 import json
@@ -21,20 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 _BODY_TIMEOUT = 10.0  # seconds for the whole body
-_OPEN_TO_ALL = frozenset({"/login", "/healthz"})
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
-)
+LOGIN = "/login"
+_OPEN_TO_ALL = frozenset({LOGIN, "/healthz"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +54,7 @@ class Gate:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        asked, sending = Asked.of(scope), _with_safe_headers(send)
+        asked, sending = Asked.of(scope), _unstored(send)
         try:
             for rule in rules.FIRST:
                 rule(asked)
@@ -93,7 +81,8 @@ class Gate:
             if asked.path in _OPEN_TO_ALL or asked.path.startswith("/static/"):
                 return Caller(actor="", can_write=False, peer=asked.peer)
             raise _stranger(asked)
-        rules.demand_csrf(asked, _csrf_sent(asked, body), caller.csrf)
+        if asked.path != LOGIN:  # an old page may still ask for the password: giving it needs nothing else
+            rules.demand_csrf(asked, _csrf_sent(asked, body), caller.csrf)
         return caller
 
     def _program(self, asked: Asked) -> Caller:
@@ -112,10 +101,10 @@ class Gate:
         if not asked.cookie:
             return None
         try:
-            since = self.credentials.load().password_since
+            era = self.credentials.load().era
         except RebalancerError:  # nobody is let in by a file that cannot be believed
             return None
-        session = self.sessions.find(asked.cookie, since=since)
+        session = self.sessions.find(asked.cookie, era=era)
         if session is None:
             return None
         actor = f"dashboard ({asked.peer})"
@@ -130,10 +119,9 @@ def _stranger(asked: Asked) -> RefusalError:
         return RefusalError(401, "log in, or send the header 'Authorization: Bearer TOKEN'", _CHALLENGE)
     if not asked.is_safe:
         return RefusalError(401, "the session is over; log in again")
-    target = asked.path if asked.path != "/live" else "/"
-    return RefusalError(
-        303, "log in first", (("location", f"/login?next={quote(target)}" if target != "/" else "/login"),)
-    )
+    target = asked.path + (f"?{asked.query.decode('latin-1')}" if asked.query else "")
+    is_page = asked.path not in {"/", "/live"}
+    return RefusalError(303, "log in first", (("location", f"{LOGIN}?next={quote(target)}" if is_page else LOGIN),))
 
 
 def _csrf_sent(asked: Asked, body: bytes) -> str:
@@ -183,13 +171,14 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _with_safe_headers(send: Send) -> Send:
+def _unstored(send: Send) -> Send:
+    """Return what sends an answer that browsers and proxies do not keep, unless it says that they may."""
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), *_HEADERS]
+            headers = list(message.get("headers", ()))
             if not any(name.lower() == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
-            message = {**message, "headers": headers}
+                message = {**message, "headers": [*headers, (b"cache-control", b"no-store")]}
         await send(message)
 
     return sending
@@ -203,7 +192,7 @@ async def _answer(refusal: RefusalError, asked: Asked, send: Send) -> None:
     body = b"" if asked.method == "HEAD" else text.encode()
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in refusal.headers]
     headers += [(b"content-type", kind), (b"content-length", str(len(text.encode())).encode())]
-    if refusal.status in {400, 408, 413}:
+    if refusal.status in {400, 408}:  # what follows on this connection cannot be told from the rest of this request
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -11,7 +11,7 @@ class Health(Struct, frozen=True, kw_only=True):
     version: str
 
 
-@get("/healthz", sync_to_thread=False)
+@get("/healthz", tags=["monitoring"], summary="Whether the server answers", sync_to_thread=False)
 def healthz() -> Health:
-    """Say that the server answers."""
+    """Say that the server answers; nobody has to log in for that."""
     return Health(status="ok", version=VERSION)

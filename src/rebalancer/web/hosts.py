@@ -21,8 +21,8 @@ class Hosts:
     def of(cls, machine: str, more: Iterable[str]) -> Self:
         """Return the names of a machine, and those that its owner wrote down."""
         own = machine.lower().partition(".")[0]
-        known = {"localhost", machine.lower(), *(f"{own}{suffix}" for suffix in _LOCAL if own)}
-        return cls(frozenset(known | {name.lower().removesuffix(".") for name in more}))
+        known = {machine.lower(), *(f"{own}{suffix}" for suffix in _LOCAL)} if own else set()
+        return cls(frozenset({"localhost"} | known | {name.lower().removesuffix(".") for name in more}))
 
     def allow(self, header: str) -> bool:
         """Return whether a Host header names this dashboard."""

@@ -2,16 +2,18 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec import Struct
 
 from rebalancer import records
 from rebalancer.array.disk import Disk
 from rebalancer.engine import Engine
-from rebalancer.errors import RebalancerError
-from rebalancer.executions import checking
+from rebalancer.errors import NotFoundError, RebalancerError, UsageError
+from rebalancer.executions import checking, pausing
 from rebalancer.executions.control import HoldNote
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.live import Live
@@ -19,8 +21,12 @@ from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.story import holding_of
 from rebalancer.planning.capacity import reserve_of
 from rebalancer.planning.selection import Selection
+from rebalancer.schedules.schedule import Schedule
+from rebalancer.schedules.slots import Slot
 from rebalancer.schedules.upcoming import upcoming
 from rebalancer.transfer.operation import Operation
+from rebalancer.web.measuring import MeasuredDisks
+from rebalancer.web.recent import RecentExecutions
 
 LAST = 8  # executions
 NEXT = 8  # firings
@@ -55,6 +61,7 @@ class Running(Struct, frozen=True, kw_only=True):
     destination: str
     beside: int  # further moves that are under way
     holding: str  # what holds or pauses it, in words; empty when nothing does
+    is_paused: bool  # by hand; guards may hold it besides
     files_moved: int
     moves_done: int
     moves_total: int
@@ -80,119 +87,136 @@ class Overview(Struct, frozen=True, kw_only=True):
     at: float
     disks: tuple[DiskBar, ...]
     spread: float
+    average_percent: float  # of all disks that take part, as if they were one
+    fullest: str  # the name of the fullest disk that takes part; empty when fewer than two do
     running: tuple[Running, ...]
     next: tuple[Firing, ...]
     last: tuple[ScheduleExecution, ...]
     schedules: int
     hold: HoldNote | None  # what keeps everything new from starting
     problems: tuple[str, ...]  # what could not be looked at just now, in sentences
+    settings_path: str  # where the owner writes down which disks there are
 
 
 @dataclass(eq=False)
 class OverviewSource:
-    """Looks at everything anew each time; only speeds and the plans of what runs are remembered between two looks."""
+    """Looks at everything anew each time; remembered are speeds, the plans of what runs, slots to come, slow disks."""
 
     open_engine: Callable[[], Engine]
     clock: Callable[[], float]  # seconds since 1970 (UTC)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _engine: Engine | None = None  # with the last settings that could be read
+    _measured: MeasuredDisks = field(default_factory=MeasuredDisks)
     _samples: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
-    _operations: dict[str, Operation] = field(default_factory=dict)
+    _planned: dict[str, Mapping[str, int]] = field(default_factory=dict)  # by operation
+    _slots: dict[str, "_Slots"] = field(default_factory=dict)  # by schedule
+
+    def __post_init__(self) -> None:
+        self._last = RecentExecutions(self.clock, LAST)
 
     def look(self) -> Overview:
-        """Return how everything stands; what cannot be looked at is named among the problems."""
+        """Return how everything stands; what cannot be looked at is named among the problems.
+
+        With settings that cannot be read, it is told by those before: what runs goes by them as well.
+        """
         problems: list[str] = []
         now = self.clock()
         try:
-            engine = self.open_engine()
+            self._engine = self.open_engine()
         except RebalancerError as error:
-            return _nothing(now, str(error))
-        running = _or_nothing(problems, ScheduleMonitor.of(engine.folders).get_running_executions)
-        self._forget_all_but({one.execution_id for one in running})
-        disks = _or_nothing(problems, engine.disks)
+            problems.append(str(error))
+        engine = self._engine
+        if engine is None:
+            return _nothing(now, problems)
+        running = _or_nothing(problems, ScheduleMonitor.of(engine.folders, clock=self.clock).get_running_executions)
+        lives = {one.execution_id: _live_of(engine, one.execution_id) for one in running}
+        self._forget_all_but(lives)
+        disks = self._disks(engine, problems)
         schedules = _or_nothing(problems, engine.schedules.list)
         problems += _or_nothing(problems, engine.schedules.damaged)
-        firings = [
-            Firing(schedule_id=one.schedule_id, name=one.name, at=slot.at, local=slot.local)
-            for one in schedules
-            for slot in upcoming(one, now=now, count=NEXT, machine_timezone=engine.timezone)
-        ]
-        used = [disk.used_percent for disk in disks if disk.is_usable]
+        usable = [disk for disk in disks if disk.is_usable]
         return Overview(
             at=now,
-            disks=tuple(self._bars(engine, disks, running)),
-            spread=max(used) - min(used) if used else 0.0,
-            running=tuple(self._running(engine, one, now) for one in running),
-            next=tuple(sorted(firings, key=lambda one: (one.at, one.schedule_id))[:NEXT]),
-            last=tuple(_or_nothing(problems, lambda: _last(engine))),
+            disks=tuple(self._bars(engine, disks, lives)),
+            spread=_spread(usable),
+            average_percent=_average_percent(usable),
+            fullest=max(usable, key=lambda disk: disk.used_percent).name if len(usable) > 1 else "",
+            running=tuple(
+                self._running(
+                    one,
+                    lives[one.execution_id],
+                    now,
+                    is_paused=pausing.is_paused(engine.folders, one.execution_id),
+                )
+                for one in running
+            ),
+            next=tuple(self._firings(schedules, now, engine.timezone, problems)),
+            last=tuple(_or_nothing(problems, lambda: self._last.look(engine))),
             schedules=len(schedules),
             hold=hold_of(engine),
             problems=tuple(dict.fromkeys(problems)),
+            settings_path=str(engine.folders.settings),
         )
 
-    def _bars(self, engine: Engine, disks: Sequence[Disk], running: Sequence[ScheduleExecution]) -> list[DiskBar]:
-        coming: dict[str, int] = {}
-        for execution in running:
-            for path, size in self._changes(engine, execution).items():
-                coming[path] = coming.get(path, 0) + size
+    # -- disks ----------------------------------------------------------------------------------------------------
+
+    def _disks(self, engine: Engine, problems: list[str]) -> Sequence[Disk]:
+        try:
+            return self._measured.disks(engine.disks, engine.settings)
+        except UsageError as error:  # no disks are named, or impossible ones: what was there before counts no longer
+            problems.append(str(error))
+            return ()
+        except RebalancerError as error:
+            problems.append(str(error))
+            return self._measured.last
+
+    def _bars(self, engine: Engine, disks: Sequence[Disk], lives: Mapping[str, Live | None]) -> Iterator[DiskBar]:
+        planned: dict[str, int] = {}
+        for live in lives.values():
+            if live is not None:
+                planned |= self._planned_by(engine, live.operation_id)
         selection = Selection(reserve=engine.settings.reserve)
-        return [
-            DiskBar(
+        for disk in disks:
+            yield DiskBar(
                 name=disk.name,
                 path=disk.path,
                 size_bytes=disk.size_bytes,
                 used_bytes=disk.used_bytes,
                 free_bytes=disk.free_bytes,
                 used_percent=disk.used_percent,
-                planned_used_bytes=min(max(disk.used_bytes + coming.get(disk.path, 0), 0), disk.size_bytes),
-                reserve_bytes=reserve_of(disk, selection) if disk.size_bytes else 0,
+                planned_used_bytes=min(max(planned.get(disk.path, disk.used_bytes), 0), disk.size_bytes),
+                reserve_bytes=min(reserve_of(disk, selection), disk.size_bytes),
                 status=disk.status.value,
                 reason=disk.reason,
             )
-            for disk in disks
-        ]
 
-    def _changes(self, engine: Engine, execution: ScheduleExecution) -> dict[str, int]:
-        """Return by how much each disk, by its path, still grows or shrinks when the execution does all it planned."""
-        live = _live_of(engine, execution.execution_id)
-        operation = self._operation(engine, live.operation_id) if live is not None and live.operation_id else None
-        if live is None or operation is None:
-            return {}
-        done = live.bytes_copied / live.bytes_total if live.bytes_total else 0.0
-        paths = {disk.name: disk.path for disk in operation.disks}
-        changes: dict[str, int] = {}
-        for move in operation.moves:
-            rest = int(move.size_bytes * (1.0 - min(done, 1.0)))
-            changes[paths[move.source]] = changes.get(paths[move.source], 0) - rest
-            changes[paths[move.destination]] = changes.get(paths[move.destination], 0) + rest
-        return changes
-
-    def _operation(self, engine: Engine, operation_id: str) -> Operation | None:
-        """Return a plan that is being carried out, read once while something runs."""
+    def _planned_by(self, engine: Engine, operation_id: str) -> Mapping[str, int]:
+        """Return what each disk, by its path, holds when a plan is carried out; read once while it is."""
         with self._lock:
-            known = self._operations.get(operation_id)
+            known = self._planned.get(operation_id)
         if known is None and checking.is_id(operation_id):
+            path = engine.folders.operations / f"{operation_id}.json"
             try:
-                known = records.read(
-                    engine.folders.operations / f"{operation_id}.json", Operation, limit=records.DOCUMENT_LIMIT
-                )
+                known = planned_by(records.read(path, Operation, limit=records.DOCUMENT_LIMIT))
             except RebalancerError:  # it has just ended
-                return None
+                return {}
             with self._lock:
-                self._operations[operation_id] = known
-        return known
+                self._planned[operation_id] = known
+        return known or {}
 
-    def _forget_all_but(self, execution_ids: set[str]) -> None:
+    # -- what runs ------------------------------------------------------------------------------------------------
+
+    def _forget_all_but(self, lives: Mapping[str, Live | None]) -> None:
+        operations = {live.operation_id for live in lives.values() if live is not None}
         with self._lock:
-            self._samples = {name: seen for name, seen in self._samples.items() if name in execution_ids}
-            if not execution_ids:
-                self._operations.clear()
+            self._samples = {name: seen for name, seen in self._samples.items() if name in lives}
+            self._planned = {name: planned for name, planned in self._planned.items() if name in operations}
 
-    def _running(self, engine: Engine, execution: ScheduleExecution, now: float) -> Running:
-        live = _live_of(engine, execution.execution_id)
+    def _running(self, execution: ScheduleExecution, live: Live | None, now: float, *, is_paused: bool) -> Running:
         done = live.bytes_copied if live is not None else execution.bytes_moved
         total = live.bytes_total if live is not None else execution.bytes_planned
         holding = holding_of(execution) or (f"{live.phase}: {live.why}" if live is not None and live.why else "")
-        speed = None if holding else self._speed(execution.execution_id, now, done)
+        speed = self._speed(execution.execution_id, now, done, is_held=bool(holding))
         return Running(
             execution_id=execution.execution_id,
             schedule_id=execution.schedule_id,
@@ -204,6 +228,7 @@ class OverviewSource:
             destination=live.destination if live is not None else "",
             beside=live.beside if live is not None else 0,
             holding=holding,
+            is_paused=is_paused,
             files_moved=execution.files_moved,
             moves_done=live.moves_done if live is not None else execution.moves_done,
             moves_total=live.moves_total if live is not None else execution.moves_planned,
@@ -214,28 +239,91 @@ class OverviewSource:
             seconds_left=(total - done) / speed if speed and total > done else None,
         )
 
-    def _speed(self, execution_id: str, now: float, done: int) -> float | None:
-        """Return bytes per second over the last looks; None before there are two that are apart."""
+    def _speed(self, execution_id: str, now: float, done: int, *, is_held: bool) -> float | None:
+        """Return bytes per second over the last looks; None before there are two that are apart, and while it is held."""
         with self._lock:
             samples = self._samples.setdefault(execution_id, deque(maxlen=120))
+            if is_held or (samples and samples[-1][0] > now):  # a pause is no speed, and the clock may be set back
+                samples.clear()
             samples.append((now, done))
-            while len(samples) > 2 and now - samples[0][0] > _SPEED_OVER:
+            while len(samples) > 2 and now - samples[1][0] >= _SPEED_OVER:
                 samples.popleft()
             begun, before = samples[0]
         return max(0.0, (done - before) / (now - begun)) if now - begun >= 1.0 else None
 
+    # -- what comes -----------------------------------------------------------------------------------------------
+
+    def _firings(self, schedules: Sequence[Schedule], now: float, timezone: str, problems: list[str]) -> list[Firing]:
+        found: list[Firing] = []
+        known, self._slots = self._slots, {}
+        for schedule in schedules:
+            slots = known.get(schedule.schedule_id)
+            if slots is None or not slots.count(schedule, now, timezone):
+                look = partial(upcoming, schedule, now=now, count=NEXT, machine_timezone=timezone)
+                fresh = _or_nothing(problems, look)
+                slots = _Slots(schedule, timezone, now, tuple(fresh))
+            self._slots[schedule.schedule_id] = slots
+            found += [
+                Firing(schedule_id=schedule.schedule_id, name=schedule.name, at=slot.at, local=slot.local)
+                for slot in slots.slots
+            ]
+        return sorted(found, key=lambda one: (one.at, one.schedule_id))[:NEXT]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """The slots to come of a schedule, as they were computed at ``at``."""
+
+    schedule: Schedule
+    timezone: str
+    at: float
+    slots: tuple[Slot, ...]
+
+    def count(self, schedule: Schedule, now: float, timezone: str) -> bool:
+        """Return whether they would be the same now."""
+        is_same = (schedule, timezone) == (self.schedule, self.timezone) and now >= self.at
+        return is_same and (not self.slots or now < self.slots[0].at)
+
+
+def planned_by(operation: Operation) -> dict[str, int]:
+    """Return the bytes that each disk with a part in the plan, by its path, holds when all of it is carried out.
+
+    They follow from what the disks held when the plan was made, and so stand still while it is carried out.
+    """
+    disks = {disk.name: disk for disk in operation.disks}
+    planned: dict[str, int] = {}
+    for move in operation.moves:
+        for name, size in ((move.source, -move.size_bytes), (move.destination, move.size_bytes)):
+            if disk := disks.get(name):
+                planned[disk.path] = planned.get(disk.path, disk.used_bytes) + size
+    return planned
+
 
 def hold_of(engine: Engine) -> HoldNote | None:
-    """Return what keeps everything new from starting; None when nothing does."""
+    """Return what keeps everything new from starting; None when nothing does.
+
+    The presence of the note holds, whatever it says: one that cannot be read says so instead of a reason.
+    """
+    path = engine.folders.hold
     try:
-        return records.read(engine.folders.hold, HoldNote)
-    except RebalancerError:
+        return records.read(path, HoldNote)
+    except NotFoundError:
         return None
+    except RebalancerError as error:
+        since = 0.0
+        with suppress(OSError):
+            since = path.lstat().st_mtime
+        return HoldNote(reason=f"its note cannot be read: {error}", actor="nobody knows who", since=since)
 
 
-def _last(engine: Engine) -> list[ScheduleExecution]:
-    found = engine.index.history(limit=LAST + 8)
-    return [execution for execution in found if execution.status.is_final][:LAST]
+def _spread(disks: Sequence[Disk]) -> float:
+    used = [disk.used_percent for disk in disks]
+    return max(used) - min(used) if used else 0.0
+
+
+def _average_percent(disks: Sequence[Disk]) -> float:
+    size = sum(disk.size_bytes for disk in disks)
+    return 100.0 * sum(disk.used_bytes for disk in disks) / size if size else 0.0
 
 
 def _live_of(engine: Engine, execution_id: str) -> Live | None:
@@ -254,7 +342,18 @@ def _or_nothing(problems: list[str], look: Callable[[], Sequence[records.T]]) ->
         return []
 
 
-def _nothing(now: float, problem: str) -> Overview:
+def _nothing(now: float, problems: Sequence[str]) -> Overview:
     return Overview(
-        at=now, disks=(), spread=0.0, running=(), next=(), last=(), schedules=0, hold=None, problems=(problem,)
+        at=now,
+        disks=(),
+        spread=0.0,
+        average_percent=0.0,
+        fullest="",
+        running=(),
+        next=(),
+        last=(),
+        schedules=0,
+        hold=None,
+        problems=tuple(problems),
+        settings_path="config.toml",
     )

@@ -68,7 +68,9 @@ def demand_own_origin(asked: Asked, hosts: Hosts) -> None:
         return
     origin, site = asked.header("origin"), asked.header("sec-fetch-site")
     if (origin and not hosts.is_own_page(origin, asked.header("host"))) or site not in {"", "same-origin", "none"}:
-        raise RefusalError(403, "that request came from another page than this dashboard's own")
+        raise RefusalError(
+            403, "that request came from another page than this dashboard's own; a proxy in between must pass Host on"
+        )
 
 
 def demand_known_content(asked: Asked, body: bytes) -> None:

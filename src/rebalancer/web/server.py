@@ -1,6 +1,8 @@
 """The server of the dashboard, and the clock beside it: both until they are asked to stop."""
 
 import asyncio
+import errno
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,28 +14,47 @@ from rebalancer.cancel import Cancel
 from rebalancer.errors import NotNowError, RefusedError
 from rebalancer.web.app import application
 from rebalancer.web.connection import LARGEST_HEADERS, Connection
+from rebalancer.web.safe_headers import SAFE_HEADERS
 from rebalancer.web.site import Site
 
-_MOST_CONNECTIONS = 200
+_MOST_WAITING = 128  # connections that the kernel has taken and we have not; each costs a file
+_SEND_BUFFER = 256 * 1024  # bytes that the kernel keeps for a reader who is slow
+_UNHEARD = 60_000  # milliseconds until somebody who acknowledges nothing counts as gone (TCP_USER_TIMEOUT, tcp(7))
 _LAST_ANSWERS = 2  # seconds for what is being answered when the server ends
 _IDLE_CONNECTION = 15  # seconds
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; raises NotNowError when another program does, RefusedError when nobody may."""
+    """Return a socket that listens there; ``::`` is every address, those of IPv4 too.
+
+    Raises NotNowError when another program does, RefusedError when nobody may.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        listener = socket.create_server((host, port), family=family, backlog=_MOST_WAITING, dualstack_ipv6=host == "::")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        kind = NotNowError if "in use" in reason else RefusedError
-        raise kind(f"nothing can listen on {host}:{port}: {reason}") from error
+        kind = NotNowError if error.errno == errno.EADDRINUSE else RefusedError
+        raise kind(f"nothing can listen on {address_of(host, port)}: {reason}") from error
+    # all of them hold for the connections that are accepted there (tcp(7)); asyncio sets the first only where the
+    # socket names its protocol, which this one does not
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD)
+    return listener
+
+
+def address_of(host: str, port: int) -> str:
+    """Return host and port as addresses in browsers have them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def serve(
     site: Site, listener: socket.socket, cancel: Cancel, *, clock: Callable[[Cancel], None] | None = None
 ) -> None:
     """Answer until asked to stop, with the clock in a thread beside it; raises what the clock raised."""
+    for name in ("uvicorn", "asyncio"):  # what strangers send, and when they leave, is no news: it would fill the log
+        logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
         site.gate(application(site)),
         http=Connection,
@@ -42,9 +63,10 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=list(SAFE_HEADERS),
+        backlog=_MOST_WAITING,
         proxy_headers=False,
         h11_max_incomplete_event_size=LARGEST_HEADERS,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_IDLE_CONNECTION,
         timeout_graceful_shutdown=_LAST_ANSWERS,
     )
@@ -53,6 +75,7 @@ def serve(
         asyncio.run(_Server(config, site, cancel).serve(sockets=[listener]))
     finally:
         cancel.request("the server has ended")
+        site.sessions.keep()
         if beside is not None:
             beside.conclude()
 
@@ -71,6 +94,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._cancel.is_requested:
             self._site.live.close()
+            logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # who is cut off now is cut off on purpose
             return True
         return await super().on_tick(counter)
 

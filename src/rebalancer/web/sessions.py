@@ -10,28 +10,31 @@ from msgspec import Struct
 
 from rebalancer import records
 from rebalancer.errors import RebalancerError
-from rebalancer.state import StateFolders, ensure
+from rebalancer.state import StateFolders, ensure, refuse_if_open_to_others
 from rebalancer.web.credentials import digest_of
 
 MOST = 25  # sessions; the one that was idle for longest goes for a new one
 LONGEST = 7 * 86400.0  # seconds
 LONGEST_IDLE = 86400.0  # seconds
+_KEPT_EVERY = 3600.0  # seconds after which it is written down that a session was used
 _MOST_NOTES = 5
 
 
 class _Kept(Struct, frozen=True):
     digest: str
     csrf: str
+    era: str
     begun: float
     used: float
 
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One browser that gave the password; times are seconds since 1970 (UTC)."""
+    """One browser that gave the password of an era; times are seconds since 1970 (UTC)."""
 
     digest: str
     csrf: str
+    era: str
     begun: float
     used: float
     notes: list[str] = field(default_factory=list)  # what the next page says first
@@ -52,12 +55,13 @@ class Sessions:
         self._path = folders.runtime / "dashboard" / "sessions.json"
         self._clock = clock
         self._lock = threading.Lock()
+        self._kept_at = clock()
         self._sessions = {one.digest: one for one in self._read()}
 
-    def open(self) -> tuple[str, Session]:
-        """Begin a session; returns its secret, for the cookie only, and the session."""
+    def open(self, era: str) -> tuple[str, Session]:
+        """Begin a session of the password in force; returns its secret, for the cookie only, and the session."""
         secret, now = secrets.token_urlsafe(32), self._clock()
-        session = Session(digest=digest_of(secret), csrf=secrets.token_urlsafe(32), begun=now, used=now)
+        session = Session(digest_of(secret), csrf=secrets.token_urlsafe(32), era=era, begun=now, used=now)
         with self._lock:
             self._drop_expired(now)
             while len(self._sessions) >= MOST:
@@ -66,20 +70,35 @@ class Sessions:
             self._keep()
         return secret, session
 
-    def find(self, secret: str, *, since: float) -> Session | None:
-        """Return the session of a cookie; None when it is over, or began before ``since``."""
-        now = self._clock()
-        with self._lock:
-            session = self._sessions.get(digest_of(secret))
-            if session is None or not _counts(session, now) or session.begun < since:
-                return None
-            session.used = now
-            return session
+    def find(self, secret: str, *, era: str) -> Session | None:
+        """Return the session of a cookie; None when it is over, or of the password of another era."""
+        return self._used(digest_of(secret), era)
+
+    def goes_on(self, session: Session, *, era: str) -> bool:
+        """Return whether a session that was found before still counts; to ask is to use it."""
+        return self._used(session.digest, era) is session
 
     def close(self, session: Session) -> None:
         with self._lock:
             self._sessions.pop(session.digest, None)
             self._keep()
+
+    def keep(self) -> None:
+        """Write down when each was used last: the server is about to end."""
+        with self._lock:
+            if self._sessions:
+                self._keep()
+
+    def _used(self, digest: str, era: str) -> Session | None:
+        now = self._clock()
+        with self._lock:
+            session = self._sessions.get(digest)
+            if session is None or not _counts(session, now) or session.era != era:
+                return None
+            session.used = now
+            if abs(now - self._kept_at) > _KEPT_EVERY:
+                self._keep()
+            return session
 
     def _drop_expired(self, now: float) -> None:
         for session in [one for one in self._sessions.values() if not _counts(one, now)]:
@@ -87,17 +106,22 @@ class Sessions:
 
     def _keep(self) -> None:
         """Write them down; without a runtime folder a restart of the server asks for the password again."""
-        kept = [_Kept(one.digest, one.csrf, one.begun, one.used) for one in self._sessions.values()]
+        self._kept_at = self._clock()
+        kept = [_Kept(one.digest, one.csrf, one.era, one.begun, one.used) for one in self._sessions.values()]
         with suppress(OSError, RebalancerError):
             ensure(self._path.parent)
             records.write(self._path, kept, durable=False)
 
     def _read(self) -> list[Session]:
-        try:
-            kept = records.read(self._path, list[_Kept])
-        except RebalancerError:
+        if not self._path.exists():
             return []
-        return [Session(one.digest, one.csrf, one.begun, one.used) for one in kept[:MOST]]
+        try:
+            ensure(self._path.parent)  # others could have put sessions of theirs there
+            refuse_if_open_to_others(self._path)
+            kept = records.read(self._path, list[_Kept])
+        except (RebalancerError, OSError):
+            return []
+        return [Session(one.digest, one.csrf, one.era, one.begun, one.used) for one in kept[:MOST]]
 
 
 def _counts(session: Session, now: float) -> bool:

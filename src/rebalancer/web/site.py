@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 
 from rebalancer.engine import Engine
+from rebalancer.errors import RebalancerError
 from rebalancer.executions.control import Control
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.schedules.command import ScheduleCommand
@@ -23,6 +24,7 @@ from rebalancer.web.hosts import Hosts
 from rebalancer.web.live import Broadcaster
 from rebalancer.web.overview import OverviewSource
 from rebalancer.web.pages.layout import Layout
+from rebalancer.web.plans import Plans
 from rebalancer.web.sessions import Sessions
 from rebalancer.web.starts import Starts
 
@@ -32,9 +34,13 @@ Page = Response[str]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Site:
-    """``open_engine`` reads the settings anew; ``clock`` returns seconds since 1970 (UTC)."""
+    """``open_engine`` reads the settings anew; ``clock`` returns seconds since 1970 (UTC).
+
+    ``engine`` has the settings of the start: for what needs none, also while the file is broken.
+    """
 
     open_engine: Callable[[], Engine]
+    engine: Engine
     folders: StateFolders
     clock: Callable[[], float]
     settings: ServeSettings
@@ -42,6 +48,7 @@ class Site:
     sessions: Sessions
     attempts: Attempts
     starts: Starts
+    plans: Plans
     overview: OverviewSource
     live: Broadcaster
     layout: Layout
@@ -60,16 +67,19 @@ class Site:
         engine = open_engine()
         assets = Assets.load()
         overview = OverviewSource(open_engine, clock)
-        layout = Layout.of(assets, timezone=lambda: open_engine().timezone, clock=clock)
+        layout = Layout.of(assets, timezone=lambda: engine.timezone, clock=clock)
+        starts = Starts(engine.folders, ScheduleCommand(engine.script, engine.folders.config, engine.root))
         return cls(
             open_engine=open_engine,
+            engine=engine,
             folders=engine.folders,
             clock=clock,
             settings=settings,
             credentials=CredentialStore(engine.folders, clock=clock),
             sessions=Sessions(engine.folders, clock=clock),
             attempts=Attempts(monotonic),
-            starts=Starts(engine.folders, ScheduleCommand(engine.script, engine.folders.config, engine.root)),
+            starts=starts,
+            plans=Plans(engine.folders, starts, clock),
             overview=overview,
             live=Broadcaster(lambda: layout.pieces(overview.look())),
             layout=layout,
@@ -82,7 +92,16 @@ class Site:
 
     def control(self, caller: Caller) -> Control:
         """Return the controls in the name of who asks."""
-        return replace(self.open_engine().control, actor=caller.actor)
+        return replace(self.engine.control, actor=caller.actor)
+
+    def still_lets_in(self, caller: Caller) -> bool:
+        """Return whether who was let in before would be let in now."""
+        if caller.session is None:
+            return not self.settings.login
+        try:
+            return self.sessions.goes_on(caller.session, era=self.credentials.load().era)
+        except RebalancerError:
+            return False
 
     def gate(self, app: Any) -> Gate:
         """Return the application with the gate before it."""

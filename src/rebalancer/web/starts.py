@@ -6,16 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from rebalancer.errors import NotNowError, RefusedError
-from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.monitor import ScheduleMonitor
-from rebalancer.executions.starting import start
+from rebalancer import records
+from rebalancer.errors import NotFoundError, NotNowError, RebalancerError, RefusedError, UsageError
+from rebalancer.executions.execution import ProcessIdentity, ScheduleExecution
+from rebalancer.executions.monitor import MANUAL, ScheduleMonitor
+from rebalancer.executions.starting import start, start_marked
 from rebalancer.schedules.command import ScheduleCommand
 from rebalancer.state import StateFolders, ensure
 
 _SEEN_WITHIN = 10.0  # seconds until a process that was started has its record
 _POLL = 0.05
+_NEWEST = 5  # runs by hand among which one that ended before anybody looked is found
+PROGRAM = "unraid-rebalancer"
+_KINDS: dict[int, type[RebalancerError]] = {
+    int(kind.exit_code): kind for kind in (UsageError, NotFoundError, RefusedError, NotNowError)
+}
 
 
 @dataclass(eq=False)
@@ -38,21 +45,51 @@ class Starts:
                 raise NotNowError(f"{schedule_id} runs already")
             return self._seen(self.program("--quiet", "schedule", "run", schedule_id))
 
-    def plan(self, *words: str) -> ScheduleExecution | None:
-        """Carry a plan out, by the words of the command line behind ``run``; returns its execution as `schedule` does."""
-        with self._one_at_a_time("run"):
-            return self._seen(self.program("--quiet", "run", "--yes", *words))
+    def plan(self, *words: str, log: Path) -> ScheduleExecution | None:
+        """Carry a plan out, by the words of the command line behind ``run``; returns its execution.
 
-    def program(self, *words: str) -> subprocess.Popen[bytes]:
+        None when it is still on its way to its first record. When it ended without one, a guard holding it or the
+        plan not fitting the disks any more, the error is raised that the program ended with; ``log`` has it too.
+        """
+        with self._one_at_a_time("run"):
+            before = {one.execution_id for one in self._by_hand()}
+            child = self.program("--quiet", "run", "--yes", *words, log=log)
+            found = self._seen(child) or next(
+                (one for one in self._by_hand() if one.execution_id not in before and _is_of(child, one)), None
+            )
+            if found is None and child.poll():
+                kind = _KINDS.get(child.returncode, RefusedError)
+                raise kind(said_last(log) or "it ended without a word")
+            return found
+
+    def program(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
         """Start this program with these words; raises RefusedError when that is impossible."""
+        with self._starting_it():
+            child = start(self.command.program(*words), log=log or ensure(self.folders.logs) / "dashboard.log")
+        self._remember(child)
+        return child
+
+    def marked(self, *words: str, log: Path) -> ProcessIdentity | None:
+        """Start this program so that it can be asked to stop later; None when it has ended already.
+
+        Raises RefusedError when it cannot be started.
+        """
+        with self._starting_it():
+            child, identity = start_marked(self.command.program(*words), log=log)
+        self._remember(child)
+        return identity
+
+    @contextmanager
+    def _starting_it(self) -> Iterator[None]:
         self._reap()
         try:
-            child = start(self.command.program(*words), log=ensure(self.folders.logs) / "dashboard.log")
+            yield
         except OSError as error:
             raise RefusedError(f"it cannot be started: {(error.strerror or str(error)).lower()}") from error
+
+    def _remember(self, child: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._children.append(child)
-        return child
 
     def _seen(self, child: subprocess.Popen[bytes]) -> ScheduleExecution | None:
         """Wait until the records name the child, or until it has ended."""
@@ -69,6 +106,9 @@ class Starts:
     def _of(self, pid: int) -> ScheduleExecution | None:
         running = self._monitor.get_running_executions()
         return next((one for one in running if one.process is not None and one.process.pid == pid), None)
+
+    def _by_hand(self) -> list[ScheduleExecution]:
+        return self._monitor.index.latest(MANUAL, count=_NEWEST)
 
     @property
     def _monitor(self) -> ScheduleMonitor:
@@ -89,3 +129,17 @@ class Starts:
     def _reap(self) -> None:
         with self._lock:
             self._children = [child for child in self._children if child.poll() is None]
+
+
+def _is_of(child: subprocess.Popen[bytes], execution: ScheduleExecution) -> bool:
+    return execution.process is not None and execution.process.pid == child.pid
+
+
+def said_last(log: Path) -> str:
+    """Return the last sentence that this program left in a log; empty when it left none."""
+    try:
+        text = records.read_bytes(log).decode(errors="replace")
+    except RebalancerError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix(f"{PROGRAM}: ").strip() if lines else ""

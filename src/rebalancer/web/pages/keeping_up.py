@@ -14,8 +14,8 @@ async def live(request: Asking) -> Stream:
     """Send what changes as server-sent events."""
     caller, broadcaster = caller_of(request), site_of(request).live
     key = caller.session.digest if caller.session is not None else caller.peer
-    broadcaster.demand_room(key)
-    return Stream(broadcaster.events(key), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    events = broadcaster.events(broadcaster.join(key), until=lambda: not site_of(request).still_lets_in(caller))
+    return Stream(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
 @get("/static/{name:str}", include_in_schema=False, sync_to_thread=False)

@@ -1,7 +1,5 @@
 """The first page: are the disks even, what runs, what comes, what was, and the red button."""
 
-from typing import Any
-
 from litestar import get
 
 from rebalancer.web.site import Asking, Page, page, site_of
@@ -9,8 +7,8 @@ from rebalancer.web.site import Asking, Page, page, site_of
 
 @get("/", include_in_schema=False, sync_to_thread=True)
 def overview(request: Asking) -> Page:
-    values: dict[str, Any] = {"overview": site_of(request).overview.look()}
-    return page(request, "overview.html", **values)
+    """Show everything at one moment; the pieces that change follow through the stream."""
+    return page(request, "overview.html", overview=site_of(request).overview.look(), with_figures=True)
 
 
 HANDLERS = [overview]
