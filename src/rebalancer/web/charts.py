@@ -169,8 +169,8 @@ def lines(series: Sequence[tuple[str, Sequence[Point]]], unit: str, words: Words
         path = tuple((plot.x(point.at), plot.y(point.value)) for point in points)
         shapes.append(Line(path, f"line {kind}"))
         shapes.append(Dot(*path[-1], 3.0, f"{kind} end", f"{name}: {points[-1].note}".removesuffix(": ")))
-        ends.append(Label(_r(plot.right + _GAP), path[-1][1], shortened(name), kind="name"))
-    return plot.drawing(words, [*shapes, *_apart(ends)])
+        ends.append(Label(_r(plot.right + _GAP), path[-1][1], shortened(name), kind=f"name {kind}"))
+    return plot.drawing(words, [*shapes, *_apart(ends, plot.bottom + LETTER / 2)])
 
 
 def strip(cells: Sequence[tuple[str, str, str]], words: Words) -> Drawing:
@@ -288,15 +288,23 @@ def _time_axis(times: Sequence[Tick], x: Callable[[float], float], bottom: float
     return shapes
 
 
-def _apart(ends: Sequence[Label]) -> list[Label]:
-    """Return labels that keep their distance: the highest and the lowest first, then whichever has room."""
+def _apart(ends: Sequence[Label], lowest: float) -> list[Label]:
+    """Return labels moved so far up or down that they keep their distance; some are left out when all have no room."""
     ordered = sorted(ends, key=lambda label: label.y)
-    first = [*ordered[:1], *ordered[-1:]] if len(ordered) > 1 else ordered
-    kept: list[Label] = []
-    for label in [*first, *ordered[1:-1]]:
-        if all(abs(label.y - other.y) >= LETTER for other in kept):
-            kept.append(label)
-    return [Label(label.x, _r(label.y + 4.5), label.text, label.anchor, label.kind) for label in kept]
+    room = int(lowest // LETTER)
+    if len(ordered) > room:
+        ordered = [ordered[number * len(ordered) // room] for number in range(room)]
+    heights: list[float] = []
+    for label in ordered:
+        heights.append(max(label.y, heights[-1] + LETTER if heights else 0.0))
+    limit = lowest
+    for number in range(len(heights) - 1, -1, -1):
+        heights[number] = min(heights[number], limit)
+        limit = heights[number] - LETTER
+    return [
+        Label(label.x, _r(y + 4.5), label.text, label.anchor, label.kind)
+        for label, y in zip(ordered, heights, strict=True)
+    ]
 
 
 def _is_drawable(*numbers: float) -> bool:

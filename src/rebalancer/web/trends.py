@@ -14,7 +14,8 @@ from rebalancer.web.charts import Drawing, Point, Span, Words
 from rebalancer.web.history import kind_of, why_of
 from rebalancer.web.ticks import BYTES, PERCENT, POINTS, RATE, SECONDS
 
-LETTERS = {
+_PARTLY = "L"  # completed, and some files were left
+_LETTERS = {
     ExecutionStatus.PENDING: "P",
     ExecutionStatus.RUNNING: "R",
     ExecutionStatus.COMPLETED: "C",
@@ -85,8 +86,8 @@ class _Telling:
     timezone: str
 
     def success(self, executions: Sequence[ScheduleExecution]) -> Chart:
-        cells = [(LETTERS[one.status], kind_of(one), f"{self._when(one)}: {one.status.value}") for one in executions]
-        good = sum(one.status is ExecutionStatus.COMPLETED for one in executions)
+        cells = [(letter_of(one), kind_of(one), f"{self._when(one)}: {one.status.value}") for one in executions]
+        good = sum(map(_is_completed, executions))
         words = Words("How they ended", f"{good} of {len(executions)} completed, the oldest first")
         return self._chart(
             "success",
@@ -178,7 +179,7 @@ class _Telling:
             Point(
                 one.start_time,
                 value(one),
-                "used" if one.status is ExecutionStatus.COMPLETED else kind_of(one),
+                "used" if _is_completed(one) else kind_of(one),
                 f"{self._when(one)}: {write(value(one))}, {one.status.value}",
             )
             for one in executions
@@ -250,14 +251,18 @@ def _range_in_words(values: Sequence[float], write: Callable[[float], str]) -> s
     )
 
 
+def letter_of(execution: ScheduleExecution) -> str:
+    """Return the letter that tells how an execution stands where a colour alone would."""
+    return _PARTLY if kind_of(execution) == "warn" and _is_completed(execution) else _LETTERS[execution.status]
+
+
+def _is_completed(execution: ScheduleExecution) -> bool:
+    return execution.status is ExecutionStatus.COMPLETED
+
+
 def _marks(executions: Sequence[ScheduleExecution]) -> tuple[Mark, ...]:
-    counted = Counter((one.status, kind_of(one)) for one in executions)
+    counted = Counter((letter_of(one), kind_of(one), one.status.value) for one in executions)
     return tuple(
-        Mark(
-            LETTERS[status],
-            kind,
-            f"{status.value}, partly" if (status, kind) == (ExecutionStatus.COMPLETED, "warn") else status.value,
-            count,
-        )
-        for (status, kind), count in counted.most_common()
+        Mark(letter, kind, f"{status}, some left" if letter == _PARTLY else status, count)
+        for (letter, kind, status), count in counted.most_common()
     )

@@ -27,7 +27,7 @@ def table(request: Asking) -> Stream:
     wanted = Typed.of(request.query_params).filter(site.open_engine().timezone)
     return Stream(
         parts_of_table(site.monitor, wanted),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": 'attachment; filename="executions.csv"'},
     )
 
