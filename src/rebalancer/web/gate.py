@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
-_BODY_TIMEOUT = 10.0  # seconds for the whole body
+BODY_WITHIN = 10.0  # seconds for the whole body
 LOGIN = "/login"
 _OPEN_TO_ALL = frozenset({LOGIN, "/healthz"})
 
@@ -46,6 +46,7 @@ class Gate:
     sessions: Sessions
     needs_login: bool
     open_csrf: str  # the token of all forms where nobody has to log in
+    body_within: float = BODY_WITHIN
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -60,7 +61,7 @@ class Gate:
                 rule(asked)
             rules.demand_known_host(asked, self.hosts)
             rules.demand_own_origin(asked, self.hosts)
-            body = await _body_of(asked, receive)
+            body = await _body_of(asked, receive, within=self.body_within)
             rules.demand_known_content(asked, body)
             scope.setdefault("state", {})["caller"] = self._admit(asked, body)
         except RefusalError as refusal:
@@ -135,7 +136,7 @@ def _csrf_sent(asked: Asked, body: bytes) -> str:
         raise RefusalError(400, "that form cannot be read") from error
 
 
-async def _body_of(asked: Asked, receive: Receive) -> bytes:
+async def _body_of(asked: Asked, receive: Receive, *, within: float) -> bytes:
     """Return the whole body; raises RefusalError for one that is too large or takes too long."""
     length = asked.header("content-length")
     if length and not (length.isascii() and length.isdecimal() and len(length) < 20):
@@ -143,7 +144,7 @@ async def _body_of(asked: Asked, receive: Receive) -> bytes:
     if int(length or 0) > LARGEST_BODY:
         raise RefusalError(413, f"at most {LARGEST_BODY // 1024} KiB are read")
     try:
-        return await asyncio.wait_for(_read(receive), _BODY_TIMEOUT)
+        return await asyncio.wait_for(_read(receive), within)
     except TimeoutError as error:
         raise RefusalError(408, "the rest of the request did not come") from error
 
