@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from rebalancer.schedules.schedule import Schedule
 from rebalancer.settings import Settings
 from rebalancer.state import choose_folders
 from rebalancer.web.figures import Figures, FigureSource
+from rebalancer.web.measuring import MeasuredDisks
 from rebalancer.web.metrics import families
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -81,7 +83,7 @@ def engine(tmp_path: Path) -> Engine:
 def source_of(engine: Engine) -> tuple[FigureSource, Callable[[float], None]]:
     """Return a source of figures, and what sets its clock."""
     moment = [NOW]
-    return FigureSource(lambda: engine, lambda: moment[0]), lambda at: moment.__setitem__(0, at)
+    return FigureSource(lambda: engine, Engine.disks, lambda: moment[0]), lambda at: moment.__setitem__(0, at)
 
 
 def ended(number: int, **changes: object) -> ScheduleExecution:
@@ -139,6 +141,22 @@ def test_what_cannot_be_looked_at_is_counted_and_the_rest_is_told(engine: Engine
 
     assert healthy.damaged == {"schedules": 1, "executions": 0}
     assert figures.problems == healthy.problems + 1
+    assert [one.successful_executions for one in figures.statistics] == [1]
+
+
+def test_a_disk_that_does_not_answer_leaves_the_other_figures(engine: Engine) -> None:
+    engine.index.store.save(ended(1))
+    never, measured = threading.Event(), MeasuredDisks()
+
+    def hanging() -> list[Disk]:
+        never.wait()
+        return []
+
+    source = FigureSource(lambda: engine, lambda one: measured.disks(hanging, one.settings, patience=0.1), lambda: NOW)
+    figures = source.look()
+    never.set()
+
+    assert (figures.problems, list(figures.disks)) == (1, [])
     assert [one.successful_executions for one in figures.statistics] == [1]
 
 

@@ -10,13 +10,16 @@ from rebalancer.state import StateFolders
 
 
 def last_of(folders: StateFolders, execution_id: str, *, size: int) -> str:
-    """Return whole lines of the last ``size`` bytes; raises NotFoundError when there is no log, or no longer."""
+    """Return the whole lines of the last ``size`` bytes, or a part of one that is longer.
+
+    Raises NotFoundError when there is no log, or no longer.
+    """
     path = folders.logs / f"{execution_id}.log"
-    if not checking.is_id(execution_id) or not path.is_file():
+    if not checking.is_id(execution_id) or path.is_symlink() or not path.is_file():
         raise NotFoundError(f"there is no log of {names.display(execution_id)}; logs end with a reboot")
     end = end_of(path, size=size + 1)
     if len(end) > size:
-        end = end.partition(b"\n")[2]
+        end = end.partition(b"\n")[2] or end[1:]
     return end.decode(errors="replace")
 
 

@@ -65,9 +65,13 @@ class Figures:
 
 @dataclass(eq=False)
 class FigureSource:
-    """Looks anew each time; only what takes reading many records is remembered for a minute, or until one changes."""
+    """Looks anew each time; only what takes reading many records is remembered for a minute, or until one changes.
+
+    ``disks`` measures them and raises RefusedError when they do not answer: a scrape waits for no dead disk.
+    """
 
     open_engine: Callable[[], Engine]
+    disks: Callable[[Engine], Sequence[Disk]]
     clock: Callable[[], float]  # seconds since 1970 (UTC)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _seen: tuple[object, float] = (None, 0.0)
@@ -88,7 +92,7 @@ class FigureSource:
             with figures.trying():
                 figures.statistics = _statistics(engine, schedules)
             with figures.trying():
-                figures.disks = engine.disks()
+                figures.disks = self.disks(engine)
             with figures.trying():
                 figures.active = _active(engine)
             with figures.trying():

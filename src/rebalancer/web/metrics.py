@@ -27,7 +27,7 @@ class Metrics(Collector):
     """One registry of our own, whose only collector looks when it is asked."""
 
     def __init__(self, site: Site) -> None:
-        self._source = FigureSource(site.open_engine, site.clock)
+        self._source = FigureSource(site.open_engine, site.overview.disks, site.clock)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 

@@ -160,9 +160,13 @@ class OverviewSource:
 
     # -- disks ----------------------------------------------------------------------------------------------------
 
+    def disks(self, engine: Engine) -> Sequence[Disk]:
+        """Return the disks as they were measured a moment ago; raises what `MeasuredDisks.disks` raises."""
+        return self._measured.disks(engine.disks, engine.settings)
+
     def _disks(self, engine: Engine, problems: list[str]) -> Sequence[Disk]:
         try:
-            return self._measured.disks(engine.disks, engine.settings)
+            return self.disks(engine)
         except UsageError as error:  # no disks are named, or impossible ones: what was there before counts no longer
             problems.append(str(error))
             return ()

@@ -6,6 +6,7 @@ from litestar import get
 from msgspec import Struct
 
 from rebalancer.array.disk import DiskDocument, document_of
+from rebalancer.errors import NotNowError, RefusedError
 from rebalancer.schedules.templates import TEMPLATES
 from rebalancer.web.api.answers import refusals
 from rebalancer.web.overview import Overview
@@ -28,10 +29,15 @@ def overview(request: Asking) -> Overview:
     return site_of(request).overview.look()
 
 
-@get("/disks", tags=TAGS, responses=refusals(), summary="How full every disk is", sync_to_thread=True)
+@get("/disks", tags=TAGS, responses=refusals(409), summary="How full every disk is", sync_to_thread=True)
 def disks(request: Asking) -> list[DiskDocument]:
-    """Every disk of the array, and why one cannot take part."""
-    return [document_of(disk) for disk in site_of(request).open_engine().disks()]
+    """Every disk of the array, and why one cannot take part; 409 while the disks do not answer."""
+    site = site_of(request)
+    try:
+        found = site.overview.disks(site.open_engine())
+    except RefusedError as error:
+        raise NotNowError(str(error)) from error
+    return [document_of(disk) for disk in found]
 
 
 @get(
