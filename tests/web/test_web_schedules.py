@@ -250,6 +250,11 @@ def test_what_is_not_there_is_not_found_and_what_is_damaged_is_named(person: htt
     assert "cannot be believed" in asked.text
     assert missing == [404] * 6
     assert refused == [404] * 7
+    form = fields_in(person.get("/schedules/new").text) | {"schedule_id": ["broken"], "exclude": ["*.tmp"]}
+    taken = person.post("/schedules/new", data=form)
+    assert taken.status_code == 403
+    assert "there is a schedule broken already" in taken.text
+    assert fields_in(taken.text) == form
     assert person.post("/schedules/broken/delete").status_code == 303
     assert not (state / "config" / "schedules" / "broken.json").exists()
 
