@@ -187,6 +187,8 @@ def test_a_schedule_is_run_once_at_a_time_and_suspending_it_stops_it(
     assert ": stopped after" in page
     assert re.search(r"Suspended by \S+ .*: new &lt;disk&gt;", page)
     assert "None as it stands" not in page  # it ends in three days
+    assert 'action="/schedules/slow/resume"' in page
+    assert 'href="/schedules/slow/suspend"' not in page
     wait_until_nothing_runs(person)
 
     resumed = person.post("/schedules/slow/resume")
