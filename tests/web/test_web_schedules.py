@@ -187,6 +187,8 @@ def test_a_schedule_is_run_once_at_a_time_and_suspending_it_stops_it(
     assert ": stopped after" in page
     assert re.search(r"Suspended by \S+ .*: new &lt;disk&gt;", page)
     assert "None as it stands" not in page  # it ends in three days
+    assert 'action="/schedules/slow/resume"' in page
+    assert 'href="/schedules/slow/suspend"' not in page
     wait_until_nothing_runs(person)
 
     resumed = person.post("/schedules/slow/resume")
@@ -250,6 +252,11 @@ def test_what_is_not_there_is_not_found_and_what_is_damaged_is_named(person: htt
     assert "cannot be believed" in asked.text
     assert missing == [404] * 6
     assert refused == [404] * 7
+    form = fields_in(person.get("/schedules/new").text) | {"schedule_id": ["broken"], "exclude": ["*.tmp"]}
+    taken = person.post("/schedules/new", data=form)
+    assert taken.status_code == 403
+    assert "there is a schedule broken already" in taken.text
+    assert fields_in(taken.text) == form
     assert person.post("/schedules/broken/delete").status_code == 303
     assert not (state / "config" / "schedules" / "broken.json").exists()
 

@@ -185,9 +185,8 @@ def _create(request: Asking, typed: Typed) -> Page:
         return _form(request, engine, replace(form, wrong=reading.wrong), before=before, status=400)
     try:
         schedule = engine.schedules.create(reading.schedule, now=clock.now)
-    except RefusedError as error:  # taken since it was looked at, or by a file that cannot be believed
-        wrong = {"schedule_id": str(error)}
-        return _form(request, engine, replace(form, wrong=wrong), before=before, status=400)
+    except (NotNowError, RefusedError) as error:  # also an id taken meanwhile, or by a file that cannot be believed
+        return _refused(request, engine, form, error, before=before)
     return _concluded(request, engine, schedule, "is created")
 
 
@@ -224,23 +223,29 @@ def _change(request: Asking, schedule_id: str, typed: Typed) -> Page:
         return _form(request, engine, replace(form, wrong=reading.wrong), before=before, status=400)
     try:
         schedule = engine.schedules.edit(structs.replace(reading.schedule, updated_at=seen), now=clock.now)
-    except NotNowError as error:
-        return _overtaken(request, engine, form, seen, error)
+    except (NotNowError, RefusedError) as error:
+        if (stored := engine.schedules.get(schedule_id)).updated_at != seen:
+            return _overtaken(request, engine, form, stored)
+        return _refused(request, engine, form, error, before=stored)
     return _concluded(request, engine, schedule, "is changed")
 
 
-def _overtaken(request: Asking, engine: Engine, form: Form, seen: float, error: NotNowError) -> Page:
+def _overtaken(request: Asking, engine: Engine, form: Form, stored: Schedule) -> Page:
     """Show the form again with what was typed; saving it once more puts it in the place of what is stored now."""
-    stored = engine.schedules.get(request.path_params["schedule_id"])
-    sentence = str(error)
-    if stored.updated_at != seen:
-        fields = ", ".join(schedule_form.differing(form.typed, stored))
-        sentence = (
-            "somebody else changed this schedule while you were editing it. Nothing is saved yet, and what you typed "
-            f"is kept. It differs from what is stored now in: {fields or 'nothing'}. "
-            "Save again to put yours in its place."
-        )
+    fields = ", ".join(schedule_form.differing(form.typed, stored))
+    sentence = (
+        "somebody else changed this schedule while you were editing it. Nothing is saved yet, and what you typed "
+        f"is kept. It differs from what is stored now in: {fields or 'nothing'}. "
+        "Save again to put yours in its place."
+    )
     return _form(request, engine, replace(form, wrong={schedule_form.ALL: sentence}), before=stored, status=409)
+
+
+def _refused(request: Asking, engine: Engine, form: Form, error: RebalancerError, *, before: Schedule) -> Page:
+    """Show the form again with what was typed: it may be saved another time, or under another id."""
+    wrong = {schedule_form.ALL: str(error)}
+    status = 409 if isinstance(error, NotNowError) else 403
+    return _form(request, engine, replace(form, wrong=wrong), before=before, status=status)
 
 
 def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, status: int = 200) -> Page:
