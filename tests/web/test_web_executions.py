@@ -17,7 +17,7 @@ from rebalancer import records
 from rebalancer.executions.execution import DiskFill, Event, ExecutionStatus, LeftFile, ScheduleExecution
 from rebalancer.state import StateFolders
 from rebalancer.web.detail import LOG_SHOWN, changes_of, end_of_log, reasons_of, steps_of
-from rebalancer.web.history import harmless, kind_of, why_of
+from rebalancer.web.history import harmless, why_of
 from rebalancer.web.trends import spread_of, trends_of
 
 NOW = 1_790_000_000.0
@@ -389,8 +389,6 @@ def test_why_an_execution_ended_is_one_line() -> None:
     assert why_of(execution(cause="window closed")) == "window closed"
     assert why_of(execution(error_message="no space")) == "no space"
     assert why_of(execution(status=ExecutionStatus.PENDING, timeline=(held,))) == "held: a parity check runs"
-    assert kind_of(execution(exit_code=1)) == "warn"
-    assert kind_of(execution()) == "ok"
 
 
 def test_trends_of_nothing_and_of_one_execution_without_disks() -> None:

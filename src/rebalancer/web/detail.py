@@ -16,7 +16,7 @@ from rebalancer.schedules.zones import zone
 from rebalancer.state import StateFolders
 from rebalancer.web import charts
 from rebalancer.web.charts import Drawing, Share, Words
-from rebalancer.web.history import kind_of
+from rebalancer.web.pages.layout import badge
 
 LOG_SHOWN = 64 * 1024  # bytes
 _LEFT_SHOWN = 10  # of each reason
@@ -98,7 +98,7 @@ def account_of(monitor: ScheduleMonitor, execution: ScheduleExecution, *, timezo
     worked, size = execution.duration_seconds, execution.bytes_moved
     return Account(
         execution=execution,
-        kind=kind_of(execution),
+        kind=badge(execution),
         sentences=tuple(sentences_of(execution)),
         steps=tuple(steps_of(execution, now=now, timezone=timezone)),
         disks=disks,

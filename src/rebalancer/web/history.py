@@ -17,19 +17,12 @@ from rebalancer.executions.index_query import Filter
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.story import holding_of, standing_of
 from rebalancer.schedules.zones import zone
+from rebalancer.web.pages.layout import badge
 
 ON_A_PAGE = 50  # executions
 IN_A_TABLE = 10_000  # executions that are written for other programs at most
 _IN_A_PART = 500
 _DAMAGED_SHOWN = 20
-_KINDS = {
-    ExecutionStatus.PENDING: "info",
-    ExecutionStatus.RUNNING: "info",
-    ExecutionStatus.COMPLETED: "ok",
-    ExecutionStatus.FAILED: "bad",
-    ExecutionStatus.CANCELLED: "warn",
-    ExecutionStatus.SUSPENDED: "quiet",
-}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the begin of one
 _COLUMNS = (
     "execution_id", "schedule_id", "status", "started", "ended", "duration_seconds", "held_seconds", "files_moved",
@@ -152,14 +145,7 @@ def parts_of_table(monitor: ScheduleMonitor, wanted: Filter) -> Iterator[str]:
 
 
 def row_of(execution: ScheduleExecution) -> Row:
-    return Row(execution, kind_of(execution), why_of(execution))
-
-
-def kind_of(execution: ScheduleExecution) -> str:
-    """Return the kind of badge that says how an execution stands."""
-    if execution.status is ExecutionStatus.COMPLETED and execution.exit_code:
-        return "warn"
-    return _KINDS[execution.status]
+    return Row(execution, badge(execution), why_of(execution))
 
 
 def why_of(execution: ScheduleExecution) -> str:

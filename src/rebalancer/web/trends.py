@@ -11,7 +11,8 @@ from rebalancer.quantities import format_duration, format_size
 from rebalancer.schedules.zones import zone
 from rebalancer.web import charts
 from rebalancer.web.charts import Drawing, Point, Span, Words
-from rebalancer.web.history import kind_of, why_of
+from rebalancer.web.history import why_of
+from rebalancer.web.pages.layout import badge
 from rebalancer.web.ticks import BYTES, PERCENT, POINTS, RATE, SECONDS
 
 _PARTLY = "L"  # completed, and some files were left
@@ -86,7 +87,7 @@ class _Telling:
     timezone: str
 
     def success(self, executions: Sequence[ScheduleExecution]) -> Chart:
-        cells = [(letter_of(one), kind_of(one), f"{self._when(one)}: {one.status.value}") for one in executions]
+        cells = [(letter_of(one), badge(one), f"{self._when(one)}: {one.status.value}") for one in executions]
         good = sum(map(_is_completed, executions))
         words = Words("How they ended", f"{good} of {len(executions)} completed, the oldest first")
         return self._chart(
@@ -179,7 +180,7 @@ class _Telling:
             Point(
                 one.start_time,
                 value(one),
-                "used" if _is_completed(one) else kind_of(one),
+                "used" if _is_completed(one) else badge(one),
                 f"{self._when(one)}: {write(value(one))}, {one.status.value}",
             )
             for one in executions
@@ -253,7 +254,7 @@ def _range_in_words(values: Sequence[float], write: Callable[[float], str]) -> s
 
 def letter_of(execution: ScheduleExecution) -> str:
     """Return the letter that tells how an execution stands where a colour alone would."""
-    return _PARTLY if kind_of(execution) == "warn" and _is_completed(execution) else _LETTERS[execution.status]
+    return _PARTLY if badge(execution) == "warn" and _is_completed(execution) else _LETTERS[execution.status]
 
 
 def _is_completed(execution: ScheduleExecution) -> bool:
@@ -261,7 +262,7 @@ def _is_completed(execution: ScheduleExecution) -> bool:
 
 
 def _marks(executions: Sequence[ScheduleExecution]) -> tuple[Mark, ...]:
-    counted = Counter((letter_of(one), kind_of(one), one.status.value) for one in executions)
+    counted = Counter((letter_of(one), badge(one), one.status.value) for one in executions)
     return tuple(
         Mark(letter, kind, f"{status}, some left" if letter == _PARTLY else status, count)
         for (letter, kind, status), count in counted.most_common()
