@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 TESTS ?= tests
-CACHES := .crash .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+CACHES := .crash .schemathesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test crash lint check bench lock system clean

@@ -20,7 +20,7 @@ def last_of(folders: StateFolders, execution_id: str, *, size: int) -> str:
     end = end_of(path, size=size + 1)
     if len(end) > size:
         end = end.partition(b"\n")[2] or end[1:]
-    return end.decode(errors="replace")
+    return end.decode(errors="backslashreplace")
 
 
 def end_of(path: Path, *, size: int) -> bytes:

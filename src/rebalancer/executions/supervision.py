@@ -73,7 +73,8 @@ class Supervision:
         self.moves_planned = len(operation.moves)
         self.bytes_planned = sum(move.size_bytes for move in operation.moves)
         if operation.moves and self._may_go_on():
-            self.timeline.add("moving", f"{len(operation.moves)} units")
+            count = len(operation.moves)
+            self.timeline.add("moving", f"{count:,} unit{'' if count == 1 else 's'}")
             self._carry_out(operation, only_begun=False)
         if not self.facts.is_worker_lost and not self.facts.is_stuck:
             self.worker.exit_code()

@@ -1,14 +1,15 @@
 """What the page of one execution tells, from its record and the end of its log."""
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from rebalancer import names
+from rebalancer.errors import NotFoundError
 from rebalancer.executions.execution import DiskFill, LeftFile, ScheduleExecution
+from rebalancer.executions.log import last_of
 from rebalancer.executions.monitor import MANUAL, ScheduleMonitor
 from rebalancer.executions.statistics import is_longer_than_usual
 from rebalancer.executions.story import events_of, sentences_of
@@ -163,23 +164,12 @@ def changes_of(before: Sequence[DiskFill], after: Sequence[DiskFill]) -> tuple[C
 def end_of_log(folders: StateFolders, execution_id: str) -> LogEnd | None:
     """Return the last 64 KiB of an execution's own log at most; None when there is none, or it is no plain file."""
     try:
-        fd = os.open(folders.logs / f"{execution_id}.log", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        text = last_of(folders, execution_id, size=LOG_SHOWN)
+        size = (folders.logs / f"{execution_id}.log").lstat().st_size
+    except (NotFoundError, OSError):
         return None
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        data = os.pread(fd, LOG_SHOWN, max(0, status.st_size - LOG_SHOWN))
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    is_cut = status.st_size > LOG_SHOWN
-    if is_cut:
-        data = data.partition(b"\n")[2] or data
-    lines = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").rstrip("\n").split("\n")
-    return LogEnd("\n".join(map(names.display, lines)), is_cut, status.st_size)
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    return LogEnd("\n".join(map(names.display, lines)), size > LOG_SHOWN, size)
 
 
 def _drawing(disks: Sequence[Change]) -> Drawing:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import get, post
+from litestar.params import FromPath, RawBody
 
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.active import Active
@@ -23,7 +24,7 @@ _KINDS = {Ending.STOPPED: "ok", Ending.WAS_NOT_RUNNING: "quiet", Ending.KILL_PEN
 
 
 @get("/executions/{execution_id:str}/cancel", include_in_schema=False, sync_to_thread=True)
-def ask_to_cancel(request: Asking, execution_id: str) -> Page:
+def ask_to_cancel(request: Asking, execution_id: FromPath[str]) -> Page:
     """Say what cancelling will do, before it is done."""
     execution = site_of(request).monitor.get_execution(execution_id)
     ended = _has_ended(execution) if execution.status.is_final else ""
@@ -31,7 +32,7 @@ def ask_to_cancel(request: Asking, execution_id: str) -> Page:
 
 
 @post("/executions/{execution_id:str}/cancel", include_in_schema=False, sync_to_thread=True)
-def cancel(request: Asking, execution_id: str, body: bytes) -> Page:
+def cancel(request: Asking, execution_id: FromPath[str], body: RawBody) -> Page:
     """Stop one execution and say on its page what came of it; one that has ended is left as it is."""
     execution = site_of(request).monitor.get_execution(execution_id)
     if execution.status.is_final:
@@ -41,14 +42,14 @@ def cancel(request: Asking, execution_id: str, body: bytes) -> Page:
 
 
 @post("/executions/{execution_id:str}/pause", include_in_schema=False, sync_to_thread=True)
-def pause(request: Asking, execution_id: str, body: bytes) -> Page:
+def pause(request: Asking, execution_id: FromPath[str], body: RawBody) -> Page:
     """Let an execution wait until it may go on."""
     _control(request).pause(execution_id, reason=_reason_in(_fields_of(body)))
     return send_to(request, f"/executions/{execution_id}", note="It pauses after the chunk it is in, within seconds.")
 
 
 @post("/executions/{execution_id:str}/continue", include_in_schema=False, sync_to_thread=True)
-def go_on(request: Asking, execution_id: str) -> Page:
+def go_on(request: Asking, execution_id: FromPath[str]) -> Page:
     """Let an execution that was paused by hand go on."""
     was_paused = _control(request).go_on(execution_id)
     note = "It goes on within seconds." if was_paused else "It was not paused by hand."
@@ -62,7 +63,7 @@ def ask_to_stop(request: Asking) -> Page:
 
 
 @post("/emergency-stop", include_in_schema=False, sync_to_thread=True)
-def stop(request: Asking, body: bytes) -> Page:
+def stop(request: Asking, body: RawBody) -> Page:
     """Stop everything; the page that answers has a verdict for each execution."""
     fields, control = _fields_of(body), _control(request)
     verdicts, problem = list[Verdict](), ""

@@ -1,6 +1,7 @@
 """What ran: the history with its filters, and one page for each execution."""
 
 from litestar import get
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from rebalancer.errors import DamagedRecordError
@@ -33,7 +34,7 @@ def table(request: Asking) -> Stream:
 
 
 @get("/executions/{execution_id:str}", include_in_schema=False, sync_to_thread=True)
-def execution(request: Asking, execution_id: str) -> Page:
+def execution(request: Asking, execution_id: FromPath[str]) -> Page:
     """Tell everything of one execution; while it runs, its figures follow by themselves."""
     site = site_of(request)
     try:

@@ -1,6 +1,7 @@
 """The stream that keeps pages up to date, and the files that pages consist of."""
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from rebalancer.errors import NotFoundError
@@ -19,7 +20,7 @@ async def live(request: Asking) -> Stream:
 
 
 @get("/static/{name:str}", include_in_schema=False, sync_to_thread=False)
-def asset(request: Asking, name: str) -> Response[bytes]:
+def asset(request: Asking, name: FromPath[str]) -> Response[bytes]:
     found = site_of(request).assets.by_name.get(name)
     if found is None:
         raise NotFoundError("there is no such file")

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import File
 
 from rebalancer.array.disk import Disk
@@ -47,7 +48,7 @@ async def begin(request: Asking) -> Page:
 
 
 @post("/plan/schedules/{schedule_id:str}", include_in_schema=False, sync_to_thread=True)
-def begin_for_schedule(request: Asking, schedule_id: str) -> Page:
+def begin_for_schedule(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Have the plan made that a schedule would carry out if it fired now."""
     site = site_of(request)
     job = site.plans.of_schedule(site.open_engine().schedules.get(schedule_id), actor=caller_of(request).actor)
@@ -55,7 +56,7 @@ def begin_for_schedule(request: Asking, schedule_id: str) -> Page:
 
 
 @get("/plan/{plan_id:str}", include_in_schema=False, sync_to_thread=True)
-def show(request: Asking, plan_id: str) -> Response[Any]:
+def show(request: Asking, plan_id: FromPath[str]) -> Response[Any]:
     """Show a plan, or how far it is; with ``.json`` behind its id, give its file."""
     plans = site_of(request).plans
     if plan_id.endswith(_JSON):
@@ -68,27 +69,27 @@ def show(request: Asking, plan_id: str) -> Response[Any]:
 
 
 @get("/plan/{plan_id:str}/run", include_in_schema=False, sync_to_thread=True)
-def confirm(request: Asking, plan_id: str) -> Page:
+def confirm(request: Asking, plan_id: FromPath[str]) -> Page:
     """Say what carrying the plan out will do, and ask for its limits."""
     job = site_of(request).plans.get(plan_id)
     return _run_page(request, job, form_of(job.selection))
 
 
 @post("/plan/{plan_id:str}/run", include_in_schema=False)
-async def run(request: Asking, plan_id: str) -> Page:
+async def run(request: Asking, plan_id: FromPath[str]) -> Page:
     """Carry a plan out; what the program says against it is shown with the form."""
     return await anyio.to_thread.run_sync(_run, request, plan_id, await _fields(request))
 
 
 @post("/plan/{plan_id:str}/cancel", include_in_schema=False, sync_to_thread=True)
-def cancel(request: Asking, plan_id: str) -> Page:
+def cancel(request: Asking, plan_id: FromPath[str]) -> Page:
     job = site_of(request).plans.cancel(plan_id, actor=caller_of(request).actor)
     note = "The plan was made before it could be cancelled." if job.state is PlanState.DONE else ""
     return send_to(request, f"/plan/{job.plan_id}", note=note)
 
 
 @post("/plan/{plan_id:str}/remove", include_in_schema=False, sync_to_thread=True)
-def remove(request: Asking, plan_id: str) -> Page:
+def remove(request: Asking, plan_id: FromPath[str]) -> Page:
     site_of(request).plans.remove(plan_id)
     return send_to(request, "/plan", note="The plan is removed; nothing on the disks has changed.")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 from litestar import get, post
+from litestar.params import FromPath
 from msgspec import structs
 
 from rebalancer.engine import Engine
@@ -80,7 +81,7 @@ def _row(schedule: Schedule, health: ScheduleHealth, clock: Clock) -> Row:
 
 
 @get("/schedules/{schedule_id:str}", include_in_schema=False, sync_to_thread=True)
-def shown(request: Asking, schedule_id: str) -> Page:
+def shown(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Show one schedule: health, firings, a month, what it says, and what ran."""
     return _shown(request, schedule_id)
 
@@ -199,7 +200,7 @@ def _copied(engine: Engine, source: str) -> Schedule:
 
 
 @get("/schedules/{schedule_id:str}/edit", include_in_schema=False, sync_to_thread=True)
-def edit(request: Asking, schedule_id: str) -> Page:
+def edit(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Show the form with what the schedule says now."""
     engine, _clock = _engine_and_clock(request)
     schedule = engine.schedules.get(schedule_id)
@@ -207,7 +208,7 @@ def edit(request: Asking, schedule_id: str) -> Page:
 
 
 @post("/schedules/{schedule_id:str}/edit", include_in_schema=False)
-async def change(request: Asking, schedule_id: str) -> Page:
+async def change(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Save the form, unless somebody else changed the schedule since it was shown."""
     typed = await _typed(request)
     return await anyio.to_thread.run_sync(partial(_change, request, schedule_id, typed))
@@ -303,7 +304,7 @@ def _concluded(request: Asking, engine: Engine, schedule: Schedule, done: str) -
 
 
 @post("/schedules/{schedule_id:str}/run", include_in_schema=False, sync_to_thread=True)
-def run(request: Asking, schedule_id: str) -> Page:
+def run(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Run the schedule now, and go to its execution."""
     site = site_of(request)
     site.open_engine().schedules.get(schedule_id)
@@ -317,7 +318,7 @@ def run(request: Asking, schedule_id: str) -> Page:
 
 
 @get("/schedules/{schedule_id:str}/suspend", include_in_schema=False, sync_to_thread=True)
-def ask_to_suspend(request: Asking, schedule_id: str) -> Page:
+def ask_to_suspend(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Say what suspending does, and ask for the reason."""
     return _ask_to_suspend(request, schedule_id, {})
 
@@ -339,7 +340,7 @@ def _ask_to_suspend(request: Asking, schedule_id: str, typed: Typed, *, problem:
 
 
 @post("/schedules/{schedule_id:str}/suspend", include_in_schema=False)
-async def suspend(request: Asking, schedule_id: str) -> Page:
+async def suspend(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Suspend the schedule and stop what runs of it; the verdicts are told."""
     typed = await _typed(request)
     return await anyio.to_thread.run_sync(partial(_suspend, request, schedule_id, typed))
@@ -361,7 +362,7 @@ def _suspend(request: Asking, schedule_id: str, typed: Typed) -> Page:
 
 
 @post("/schedules/{schedule_id:str}/resume", include_in_schema=False, sync_to_thread=True)
-def resume(request: Asking, schedule_id: str) -> Page:
+def resume(request: Asking, schedule_id: FromPath[str]) -> Page:
     """End a suspension; nothing happens when there is none."""
     engine = site_of(request).open_engine()
     engine.schedules.get(schedule_id)
@@ -370,7 +371,7 @@ def resume(request: Asking, schedule_id: str) -> Page:
 
 
 @post("/schedules/{schedule_id:str}/enable", include_in_schema=False, sync_to_thread=True)
-def enable(request: Asking, schedule_id: str) -> Page:
+def enable(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Let the schedule fire by itself."""
     engine, clock = _engine_and_clock(request)
     schedule = engine.schedules.set_enabled(schedule_id, enabled=True, now=clock.now)
@@ -378,7 +379,7 @@ def enable(request: Asking, schedule_id: str) -> Page:
 
 
 @post("/schedules/{schedule_id:str}/disable", include_in_schema=False, sync_to_thread=True)
-def disable(request: Asking, schedule_id: str) -> Page:
+def disable(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Keep the schedule without firing it; what runs goes on."""
     engine, clock = _engine_and_clock(request)
     engine.schedules.set_enabled(schedule_id, enabled=False, now=clock.now)
@@ -387,7 +388,7 @@ def disable(request: Asking, schedule_id: str) -> Page:
 
 
 @get("/schedules/{schedule_id:str}/delete", include_in_schema=False, sync_to_thread=True)
-def ask_to_delete(request: Asking, schedule_id: str) -> Page:
+def ask_to_delete(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Say what removing the schedule does; one whose file cannot be believed can be removed too."""
     damage = ""
     try:
@@ -399,7 +400,7 @@ def ask_to_delete(request: Asking, schedule_id: str) -> Page:
 
 
 @post("/schedules/{schedule_id:str}/delete", include_in_schema=False, sync_to_thread=True)
-def delete(request: Asking, schedule_id: str) -> Page:
+def delete(request: Asking, schedule_id: FromPath[str]) -> Page:
     """Remove the schedule; what is recorded of its executions stays."""
     engine = site_of(request).open_engine()
     engine.schedules.delete(schedule_id)

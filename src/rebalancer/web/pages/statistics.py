@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from litestar import get
+from litestar.params import FromPath
 
 from rebalancer.errors import UsageError
 from rebalancer.web.site import Asking, Page, page, site_of
@@ -21,7 +22,7 @@ def every_schedule(request: Asking) -> Page:
 
 
 @get("/statistics/{schedule_id:str}", include_in_schema=False, sync_to_thread=True)
-def one_schedule(request: Asking, schedule_id: str) -> Page:
+def one_schedule(request: Asking, schedule_id: FromPath[str]) -> Page:
     site, last = site_of(request), _last(request.query_params)
     monitor = site.monitor
     monitor.demand_schedule(schedule_id)
