@@ -27,7 +27,7 @@ def folders(tmp_path: Path) -> StateFolders:
         (b"0123456789\nabcdefghi\n", "abcdefghi\n"),  # of the last 12 bytes, the first line is not whole
         (b"0123456789\nabcdefghijk\n", "abcdefghijk\n"),
         (b"x" * 50, "x" * 12),  # no line ends there: what there is
-        (b"bad \xff\n", "bad \ufffd\n"),
+        (b"bad \xff\n", "bad \\xff\n"),
     ],
 )
 def test_whole_lines_of_the_end_are_read(folders: StateFolders, written: bytes, read: str) -> None:
