@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,12 +19,12 @@ from lab.dashboard import Dashboard
 from lab.needs import demand
 from rebalancer.array.disk import Disk, DiskStatus
 from rebalancer.engine import Engine
+from rebalancer.errors import NotNowError
 from rebalancer.executions.execution import Event, ExecutionStatus, ScheduleExecution
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.settings import Settings
 from rebalancer.state import choose_folders
 from rebalancer.web.figures import Figures, FigureSource
-from rebalancer.web.measuring import MeasuredDisks
 from rebalancer.web.metrics import families
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -146,15 +145,11 @@ def test_what_cannot_be_looked_at_is_counted_and_the_rest_is_told(engine: Engine
 
 def test_a_disk_that_does_not_answer_leaves_the_other_figures(engine: Engine) -> None:
     engine.index.store.save(ended(1))
-    never, measured = threading.Event(), MeasuredDisks()
 
-    def hanging() -> list[Disk]:
-        never.wait()
-        return []
+    def hangs(_engine: Engine) -> list[Disk]:
+        raise NotNowError("the disks have not answered for 2.0 s; one of them may hang")
 
-    source = FigureSource(lambda: engine, lambda one: measured.disks(hanging, one.settings, patience=0.1), lambda: NOW)
-    figures = source.look()
-    never.set()
+    figures = FigureSource(lambda: engine, hangs, lambda: NOW).look()
 
     assert (figures.problems, list(figures.disks)) == (1, [])
     assert [one.successful_executions for one in figures.statistics] == [1]

@@ -66,5 +66,6 @@ def _answer(found: "Future[tuple[Disk, ...]]", engine: Engine) -> None:
         found.set_result(Engine.disks(engine))
     except RebalancerError as error:
         found.set_exception(error)
-    except OSError as error:
-        found.set_exception(RefusedError(f"the disks cannot be looked at: {(error.strerror or str(error)).lower()}"))
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        found.set_exception(RefusedError(f"the disks cannot be looked at: {reason.lower()}"))
