@@ -129,7 +129,7 @@ def test_sizes_and_times_are_filled_in_as_people_write_them() -> None:
     assert [form.text(name) for name in ("max_bytes", "max_unit_size", "min_age", "max_runtime")] == [
         "500GB",
         "1TiB",
-        "90m",
+        "1h30m",
         "6h",
     ]
 

@@ -16,7 +16,8 @@ from rebalancer.planning.selection import Selection, Strategy, Verification
 from rebalancer.schedules import validation
 from rebalancer.schedules.schedule import Missed, Overlap, Schedule
 from rebalancer.schedules.templates import TEMPLATES
-from rebalancer.web.schedule_fields import Field, every_field, fits_a_line, in_text
+from rebalancer.schedules.writing import in_text
+from rebalancer.web.schedule_fields import Field, every_field, fits_a_line
 from rebalancer.web.schedule_form import (
     ALL,
     NEW,

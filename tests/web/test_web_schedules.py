@@ -89,7 +89,7 @@ def test_a_schedule_is_made_changed_copied_and_removed(
         assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;&amp;amp;" in text
     assert "is created" in page
     assert "Sat, Sun at 05:30" in page
-    assert "--share=films &#39;--share=tv shows&#39; --reserve=1MB --max-runtime=10800s" in page
+    assert "--share=films &#39;--share=tv shows&#39; --reserve=1MB --max-runtime=3h" in page
 
     edited = fields_in(person.get("/schedules/films/edit").text)
     changed = person.post(

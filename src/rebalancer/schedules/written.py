@@ -15,6 +15,7 @@ from rebalancer.errors import UsageError
 from rebalancer.guards.options import NAMES as GUARDS
 from rebalancer.planning.selection import MOST_MOVES_AT_ONCE, Selection, Strategy, Verification
 from rebalancer.schedules.schedule import Missed, Overlap
+from rebalancer.schedules.writing import in_text
 
 DEEPEST_UNIT = 64
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
@@ -311,9 +312,6 @@ def _check_strategy(given: Mapping[str, Any]) -> None:
         raise UsageError("--strategy evacuate: name the disks that should end empty with --from")
 
 
-_SECONDS = frozenset({"min_age", "max_runtime"})
-
-
 def arguments_of(selection: Selection) -> list[str]:
     """Return the options that say the same on a command line; what is at its default is left out."""
     found = []
@@ -322,13 +320,5 @@ def arguments_of(selection: Selection) -> list[str]:
         value = getattr(selection, name)
         if value != getattr(defaults, name):
             values = value if isinstance(value, tuple) else (value,)
-            found += [f"--{spelled(name)}={_written(name, one)}" for one in values]
+            found += [f"--{spelled(name)}={in_text(name, one)}" for one in values]
     return found
-
-
-def _written(name: str, value: Any) -> str:
-    if name in _SECONDS:
-        return f"{value}s"
-    if isinstance(value, (Strategy, Verification)):
-        return str(value.value)
-    return f"{value}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from rebalancer.errors import UsageError
 from rebalancer.planning.selection import Selection, Strategy, Verification
+from rebalancer.schedules.writing import in_text
 from rebalancer.schedules.written import SELECTION, selection_of, spelled
 
 STRATEGIES: Mapping[Strategy, str] = {
@@ -47,12 +48,6 @@ TYPED = (
 OF_A_RUN = ("max_runtime", "bandwidth_limit", "moves_at_once", "verify")
 RARE = frozenset({"target_percent", "tolerance", "unit_depth", "min_unit_size", "max_unit_size", "min_age", "exclude"})
 _NEEDS = {Strategy.EVACUATE: "from_disks", Strategy.GATHER: "paths"}
-_SECONDS = frozenset({"min_age", "max_runtime"})
-_SIZES = frozenset({"min_unit_size", "max_unit_size", "max_bytes", "bandwidth_limit"})
-_UNITS = {
-    "TB": 10**12, "TiB": 2**40, "GB": 10**9, "GiB": 2**30, "MB": 10**6, "MiB": 2**20, "kB": 1000, "KiB": 1024,
-}  # fmt: skip
-_PERIODS = {"d": 86400, "h": 3600, "m": 60}
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 _FIELD_OF = {spelled(name): name for name in LABELS}
 
@@ -87,7 +82,7 @@ def form_of(selection: Selection) -> Form:
         value = getattr(selection, name)
         if value != getattr(defaults, name) or name in {"strategy", "verify"}:
             values = value if isinstance(value, tuple) else (value,)
-            typed[name] = tuple(_as_typed(name, one) for one in values)
+            typed[name] = tuple(in_text(name, one) for one in values)
     return Form(typed)
 
 
@@ -166,19 +161,3 @@ def _spoken(sentence: str) -> tuple[str, str]:
 def _in_words(match: re.Match[str]) -> str:
     name = _FIELD_OF.get(match[1], "")
     return "the strategy" if name == "strategy" else f"“{LABELS[name]}”" if name else match[0]
-
-
-def _as_typed(name: str, value: Any) -> str:
-    if name in _SECONDS:
-        return _with_unit(value, _PERIODS, "s")
-    if name in _SIZES:
-        return _with_unit(value, _UNITS, "")
-    if isinstance(value, (Strategy, Verification)):
-        return str(value.value)
-    return str(value).removesuffix(".0")
-
-
-def _with_unit(value: int, units: Mapping[str, int], smallest: str) -> str:
-    """Return a number in the largest unit in which it is whole, so that nothing is lost."""
-    unit = next((unit for unit, size in units.items() if value >= size and value % size == 0), None)
-    return f"{value // units[unit]}{unit}" if unit is not None else f"{value}{smallest}"

@@ -14,7 +14,8 @@ from rebalancer.planning.selection import Selection
 from rebalancer.schedules import validation, written
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import numbers_of
-from rebalancer.web.schedule_fields import Choice, Field, Group, Kind, Part, every_field, fits_a_line, in_text
+from rebalancer.schedules.writing import in_text
+from rebalancer.web.schedule_fields import Choice, Field, Group, Kind, Part, every_field, fits_a_line
 
 Typed = Mapping[str, Sequence[str]]
 WHEN = ("daily", "weekly", "monthly", "cron")

@@ -12,8 +12,9 @@ from rebalancer.quantities import format_duration
 from rebalancer.schedules import moments
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot, is_moved, jitter_of
+from rebalancer.schedules.writing import duration, in_text
 from rebalancer.schedules.written import arguments_of
-from rebalancer.web.schedule_fields import Choice, Field, Kind, duration, every_field, in_text
+from rebalancer.web.schedule_fields import Choice, Field, Kind, every_field
 from rebalancer.web.schedule_form import WEEKDAYS, Timing
 
 _CONDITIONS = {
