@@ -15,8 +15,9 @@ expect.set_options(timeout=PATIENCE)
 FILMS, SIZE = 14, 6_000_000  # on the first disk
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser that is gone before tests of other modules: its driver has children and an event loop in this process."""
     with browser() as launched:
         yield launched
 

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 import lab
 from lab import RunProgram
 from lab.browser import Visit
+
+pytestmark = pytest.mark.xdist_group("a day in the browser")
 
 SLOWLY = "2MB/s"
 

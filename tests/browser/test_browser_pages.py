@@ -12,6 +12,8 @@ from lab import RunProgram
 from lab.browser import Scheme, Visit, visit
 from lab.dashboard import Dashboard
 
+pytestmark = pytest.mark.xdist_group("pages in the browser")
+
 LARGEST_FIRST_PAGE = 150_000  # bytes, everything that it loads included
 PHONE = 390  # pixels
 

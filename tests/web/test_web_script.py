@@ -12,6 +12,8 @@ from lab import RunProgram, StartProgram
 from lab.browser import Scheme, Visit, browser, visit
 from lab.dashboard import Dashboard, dashboard
 
+pytestmark = pytest.mark.xdist_group("the script in the browser")
+
 REASON = "disk3 makes noises"
 
 
