@@ -304,7 +304,7 @@ def test_a_schedule_s_plan_of_today_is_shown_and_when_it_would_do_nothing(
     assert "would do nothing today" not in text(usual)
     assert "No disk is fuller than 90.0 %, so the schedule would do nothing today" in text(idle)
     assert 'href="/schedules/rare"' in idle.text
-    assert 'value="50MB"' in confirmation.text
+    assert 'value="50MB/s"' in confirmation.text
     assert posted(person, "/plan/schedules/nope").status_code == 404
 
 
