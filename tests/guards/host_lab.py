@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.processes import wait_until
+from lab.processes import children_of, wait_until
 from rebalancer.array.disk import Disk
 from rebalancer.executions.process_table import everybody
 from rebalancer.guards.guard import Guard, Moment
@@ -107,16 +107,21 @@ def _started() -> set[int]:
     return found
 
 
+def _command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
+
+
 @contextmanager
 def program(folder: Path, name: str, *arguments: str, cwd: Path | str = "/") -> Iterator[subprocess.Popen[bytes]]:
     """Run a script of that name that only sleeps, in a session of its own; ended with its children afterwards."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\nwhile :; do sleep 1; done\n")
+    path.write_text("#!/bin/sh\nsleep 3600\n:\n")
     path.chmod(0o755)
     process = subprocess.Popen([str(path), *arguments], cwd=cwd, start_new_session=True)
     try:
-        wait_until(lambda: path.name in Path(f"/proc/{process.pid}/cmdline").read_text())
+        # between its fork and its exec the child bears its parent's name, and would be one program more of that name
+        wait_until(lambda: [_command_of(child) for child in children_of(process.pid)] == ["sleep"])
         yield process
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # it is our child and not reaped yet: the number is its own

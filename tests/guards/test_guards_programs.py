@@ -179,7 +179,7 @@ def test_unbalanced_holds_while_it_has_something_at_work_and_not_by_being_there(
         lab.processes.wait_until(lambda: "unbalanced" in Path(f"/proc/{idle.pid}/cmdline").read_text())
         alone = host.reason(OtherMoversGuard())
         idle.communicate(b"\n")
-    with program(bin_folder, "unbalanced") as busy:  # its script runs sleep, again and again
+    with program(bin_folder, "unbalanced") as busy:  # its script runs sleep
         lab.processes.wait_until(lambda: host.reason(OtherMoversGuard()) != "")
         at_work = host.reason(OtherMoversGuard())
 
