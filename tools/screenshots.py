@@ -1,7 +1,7 @@
 """Takes the pictures of docs/screenshots: every page of the dashboard, in light and dark, over a real sample array.
 
 Needs root, loop devices and Chromium. What the pages show ran here, minutes ago; so that the charts show more than one
-afternoon, copies of those records are set back by days, which is all that is made up.
+afternoon, copies of those records are set back by days, with other durations and sizes: nothing else is made up.
 """
 
 import json
