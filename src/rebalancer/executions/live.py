@@ -4,9 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from rebalancer import records
-from rebalancer.errors import RefusedError
+from rebalancer.errors import RebalancerError, RefusedError
 from rebalancer.executions.execution import Event
-from rebalancer.state import ensure
+from rebalancer.state import StateFolders, ensure
 from rebalancer.transfer.messages import Progress
 
 
@@ -28,3 +28,11 @@ def show(path: Path, progress: Progress, timeline: tuple[Event, ...], *, operati
     with suppress(OSError, RefusedError):
         ensure(path.parent)
         records.write(path, Live(**values, timeline=timeline, operation_id=operation_id), durable=False)
+
+
+def told_by(folders: StateFolders, execution_id: str) -> Live | None:
+    """Return what an execution last told of itself; None when it told nothing that can be believed."""
+    try:
+        return records.read(folders.progress / f"{execution_id}.json", Live)
+    except RebalancerError:
+        return None

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rebalancer import records
 from rebalancer.errors import RebalancerError
 from rebalancer.executions import request
 from rebalancer.executions.execution import Event, ProcessIdentity, ScheduleExecution
 from rebalancer.executions.family import PATIENCE, Family
-from rebalancer.executions.live import Live
+from rebalancer.executions.live import told_by
 from rebalancer.executions.process import boot_id
 from rebalancer.executions.process_table import Table
 from rebalancer.executions.request import StopRequest
@@ -95,14 +94,8 @@ class Stop:
     def _ended(self, seen: ScheduleExecution) -> ScheduleExecution:
         """Return the final record, with the figures that the execution last told of itself."""
         now = self.clock()
-        remains = Remains(progress=self._progress(), last_seen=now, request=self.request)
+        remains = Remains(progress=told_by(self.folders, self.execution_id), last_seen=now, request=self.request)
         return settled(seen, boot_id=boot_id(), is_alive=lambda _: False, now=now, remains=remains)
-
-    def _progress(self) -> Live | None:
-        try:
-            return records.read(self.folders.progress / f"{self.execution_id}.json", Live)
-        except RebalancerError:
-            return None
 
     def _note_pending(self, detail: str) -> None:
         """Let the record say that KILL was sent, so that whoever settles it later can tell."""

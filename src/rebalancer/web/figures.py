@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rebalancer import records
 from rebalancer.array.disk import Disk
 from rebalancer.engine import Engine
 from rebalancer.errors import RebalancerError
 from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.health import ScheduleHealth
-from rebalancer.executions.live import Live
+from rebalancer.executions.live import told_by
 from rebalancer.executions.monitor import MANUAL, ScheduleMonitor
 from rebalancer.executions.statistics import ScheduleStatistics
 from rebalancer.executions.story import held_by_guard
@@ -126,9 +125,8 @@ def _statistics(engine: Engine, schedules: Sequence[Schedule]) -> list[ScheduleS
 def _active(engine: Engine) -> list[AtWork]:
     found = []
     for execution in ScheduleMonitor.of(engine.folders).get_running_executions():
-        try:
-            live = records.read(engine.folders.progress / f"{execution.execution_id}.json", Live)
-        except RebalancerError:  # it waits, or another program runs it
+        live = told_by(engine.folders, execution.execution_id)
+        if live is None:  # it waits, or another program runs it
             found.append(AtWork(execution, execution.bytes_moved, execution.bytes_planned))
         else:
             found.append(AtWork(execution, live.bytes_copied, live.bytes_total))

@@ -16,7 +16,7 @@ from rebalancer.errors import NotFoundError, RebalancerError, UsageError
 from rebalancer.executions import checking, pausing
 from rebalancer.executions.control import HoldNote
 from rebalancer.executions.execution import ScheduleExecution
-from rebalancer.executions.live import Live
+from rebalancer.executions.live import Live, told_by
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.executions.story import holding_of
 from rebalancer.planning.capacity import reserve_of
@@ -129,7 +129,7 @@ class OverviewSource:
         if engine is None:
             return _nothing(now, problems)
         running = _or_nothing(problems, ScheduleMonitor.of(engine.folders, clock=self.clock).get_running_executions)
-        lives = {one.execution_id: _live_of(engine, one.execution_id) for one in running}
+        lives = {one.execution_id: told_by(engine.folders, one.execution_id) for one in running}
         self._forget_all_but(lives)
         disks = self._disks(engine, problems)
         schedules = _or_nothing(problems, engine.schedules.list)
@@ -328,13 +328,6 @@ def _spread(disks: Sequence[Disk]) -> float:
 def _average_percent(disks: Sequence[Disk]) -> float:
     size = sum(disk.size_bytes for disk in disks)
     return 100.0 * sum(disk.used_bytes for disk in disks) / size if size else 0.0
-
-
-def _live_of(engine: Engine, execution_id: str) -> Live | None:
-    try:
-        return records.read(engine.folders.progress / f"{execution_id}.json", Live)
-    except RebalancerError:
-        return None
 
 
 def _or_nothing(problems: list[str], look: Callable[[], Sequence[records.T]]) -> list[records.T]:
