@@ -200,7 +200,7 @@ class _Run:
         """Call it stopped when its worker got the signal first: one that had not begun to listen ends at once."""
         if not self.facts.is_worker_lost or self.facts.is_cancelled:
             return
-        asked = request.read(self.runner.folders, self.execution.execution_id)
+        asked = self._asked()
         if asked is not None or self.runner.cancel.is_requested:
             self.timeline.add("asked to stop", asked.reason if asked is not None else self.runner.cancel.reason)
             self.facts = replace(self.facts, is_cancelled=True)
