@@ -19,8 +19,8 @@ from rebalancer.schedules.writing import in_text
 
 DEEPEST_UNIT = 64
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # in cron's order
-_LAST_DAY = 28  # of the month: every month has it
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # in cron's order
+LAST_DAY = 28  # of the month: every month has it
 _RENAMED = {"only_when_idle": "when-idle", "from_disks": "from", "to_disks": "to", "shares": "share",
             "exclude_shares": "exclude-share", "disks": "disk", "paths": "path", "ignored": "ignore-guard"}  # fmt: skip
 
@@ -54,13 +54,13 @@ def clock(text: str, *, field: str) -> tuple[int, int]:
 def day(text: str, *, field: str) -> Day:
     """Return ``sat``, ``mon-fri`` or a day of the month as cron writes it."""
     word = text.strip().lower()
-    if word.isascii() and word.isdecimal() and len(word) <= 2 and 1 <= int(word) <= _LAST_DAY:
+    if word.isascii() and word.isdecimal() and len(word) <= 2 and 1 <= int(word) <= LAST_DAY:
         return Day(str(int(word)), is_date=True)
     first, _, last = word.partition("-")
-    if first in _WEEKDAYS and (not last or last in _WEEKDAYS):
+    if first in WEEKDAYS and (not last or last in WEEKDAYS):
         return Day(_weekdays(first, last or first), is_date=False)
     raise UsageError(
-        f"{field}: {text!r} is neither a day such as sat or mon-fri nor a day of the month, 1 to {_LAST_DAY}"
+        f"{field}: {text!r} is neither a day such as sat or mon-fri nor a day of the month, 1 to {LAST_DAY}"
     )
 
 
@@ -85,7 +85,7 @@ def _days(days: Sequence[Day]) -> tuple[str, str, str]:
 
 def _weekdays(first: str, last: str) -> str:
     """Return numbers, which every cron understands; a range over the end of the week is listed day by day."""
-    begin, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last)
+    begin, end = WEEKDAYS.index(first), WEEKDAYS.index(last)
     if begin == end:
         return str(begin)
     if begin < end:

@@ -11,7 +11,7 @@ from rebalancer.array.disk import Disk
 from rebalancer.errors import UsageError
 from rebalancer.guards.options import GuardOptions
 from rebalancer.planning.selection import Selection
-from rebalancer.schedules import validation, written
+from rebalancer.schedules import hours, validation, written
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import numbers_of
 from rebalancer.schedules.writing import in_text
@@ -19,12 +19,9 @@ from rebalancer.web.schedule_fields import Choice, Field, Group, Kind, Part, eve
 
 Typed = Mapping[str, Sequence[str]]
 WHEN = ("daily", "weekly", "monthly", "cron")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIMING = ("when", "at", "weekdays", "dates", "cron")
 ALL = ""  # where a sentence stands that is about no single field
 NEW = Schedule(schedule_id="new", cron="15 4 * * *")  # a time of day that no zone skips or doubles: see `templates`
-_IN_CRON = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_LAST_DATE = 28  # every month has it
 _ID = "schedule_id"
 
 
@@ -49,8 +46,8 @@ class Timing:
         if day == weekday == "*":
             return cls("daily", at)
         if day == "*" and "*" not in weekday:
-            return cls("weekly", at, weekdays=frozenset(_IN_CRON[number] for number in weekdays))
-        if weekday == "*" and "*" not in day and max(dates) <= _LAST_DATE:
+            return cls("weekly", at, weekdays=frozenset(written.WEEKDAYS[number] for number in weekdays))
+        if weekday == "*" and "*" not in day and max(dates) <= written.LAST_DAY:
             return cls("monthly", at, dates=tuple(sorted(dates)))
         return cls("cron", cron=cron)
 
@@ -112,7 +109,7 @@ def _timing_filled(timing: Timing) -> dict[str, list[str]]:
     return {
         "when": [timing.when],
         "at": [f"{hour:02d}:{minute:02d}"],
-        "weekdays": [day for day in WEEKDAYS if day in timing.weekdays],
+        "weekdays": [day for day in hours.DAYS if day in timing.weekdays],
         "dates": [", ".join(map(str, timing.dates))],
         "cron": [timing.cron],
     }
@@ -249,7 +246,7 @@ def _weekdays(typed: Typed) -> list[written.Day]:
 def _dates(typed: Typed) -> list[written.Day]:
     found = [written.day(text, field="dates") for text in _only(typed, "dates").split(",") if text.strip()]
     if not found or not all(one.is_date for one in found):
-        raise UsageError(f"dates: name days of the month from 1 to {_LAST_DATE}, such as 1, 15")
+        raise UsageError(f"dates: name days of the month from 1 to {written.LAST_DAY}, such as 1, 15")
     return found
 
 

@@ -10,12 +10,13 @@ from rebalancer.executions.health import Condition, ScheduleHealth
 from rebalancer.executions.verdict import Verdict
 from rebalancer.quantities import format_duration
 from rebalancer.schedules import moments
+from rebalancer.schedules.hours import DAYS
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.slots import Slot, is_moved, jitter_of
 from rebalancer.schedules.writing import duration, in_text
 from rebalancer.schedules.written import arguments_of
 from rebalancer.web.schedule_fields import Choice, Field, Kind, every_field
-from rebalancer.web.schedule_form import WEEKDAYS, Timing
+from rebalancer.web.schedule_form import Timing
 
 _CONDITIONS = {
     Condition.DISABLED: "quiet",
@@ -34,7 +35,7 @@ _STATUSES = {
     ExecutionStatus.SUSPENDED: ("quiet", "‖"),
 }
 LEGEND = tuple((kind, sign, status.value) for status, (kind, sign) in _STATUSES.items())
-_DAY_NAMES = dict(zip(WEEKDAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True))
+_DAY_NAMES = dict(zip(DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

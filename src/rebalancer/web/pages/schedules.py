@@ -17,6 +17,7 @@ from rebalancer.executions.execution import ScheduleExecution
 from rebalancer.executions.health import ScheduleHealth
 from rebalancer.executions.monitor import ScheduleMonitor
 from rebalancer.schedules import validation
+from rebalancer.schedules.hours import DAYS
 from rebalancer.schedules.moments import distance, parse_moment
 from rebalancer.schedules.schedule import Schedule
 from rebalancer.schedules.templates import TEMPLATES, template
@@ -25,7 +26,7 @@ from rebalancer.schedules.zones import zone
 from rebalancer.web import calendar, schedule_form, schedule_words
 from rebalancer.web.asked import fields_of
 from rebalancer.web.schedule_fields import GROUPS, every_field
-from rebalancer.web.schedule_form import NEW, WEEKDAYS, Form, Typed, fill
+from rebalancer.web.schedule_form import NEW, Form, Typed, fill
 from rebalancer.web.schedule_words import Clock
 from rebalancer.web.site import Asking, Page, caller_of, page, send_to, site_of
 
@@ -262,7 +263,7 @@ def _form(request: Asking, engine: Engine, form: Form, *, before: Schedule, stat
         common={group.name: group for group in GROUPS if group.is_common},
         groups=[group for group in GROUPS if not group.is_common],
         labels=_LABELS,
-        weekdays=WEEKDAYS,
+        weekdays=DAYS,
         is_new=is_new,
         source=before.schedule_id if is_new and before.created_at else "",
         schedule=before,
